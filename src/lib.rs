@@ -1,1 +1,14 @@
-//! bullion
+//! Change events on Kafka become tables people can trust in ClickHouse.
+//!
+//! ```text
+//! Kafka ─▶ source ─▶ envelope ─▶ batch ─▶ sink ─▶ silver ─▶ gold
+//!                       │ row · skip · reject · fail
+//! ```
+//!
+//! Pure code (`envelope`, `column`, `batch`, `checkpoint`, `window`, `cron`) imports no edge; edges (`source`, `sink`,
+//! `lease`, `ledger`) import no flow; flows (`ingest`, `gold`, `backfill`, `schedule`) join them and do not import
+//! each other, except that `backfill` and `schedule` call `gold` and `ingest`.
+
+pub mod column;
+pub mod error;
+pub mod job;

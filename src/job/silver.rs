@@ -1,0 +1,113 @@
+//! A silver job: which topic, which key, which columns of which type, and what to do with the odd ones.
+
+use crate::column::Type;
+
+/// One validated `jobs/silver/<name>.toml`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SilverJob {
+    /// file name without `.toml`; the table is `silver.<name>_versions`, the view `silver.<name>`
+    pub name: String,
+    pub topic: String,
+    pub format: Format,
+    /// source fields that identify a row, in the order of the table's ORDER BY; empty: no key
+    pub key: Vec<String>,
+    /// event time of a row, by its table name, where the job declares one
+    pub time_column: Option<String>,
+    pub columns: Vec<Column>,
+    /// source fields that are known and left out on purpose
+    pub exclude: Vec<String>,
+    pub policies: Policies,
+    /// raised by an operator when the topic's offsets start over; 1–255
+    pub epoch: u8,
+}
+
+/// One column of the silver table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Column {
+    /// field name in `before`, `after` and the key
+    pub source: String,
+    /// column name in ClickHouse; the same unless renamed
+    pub name: String,
+    pub kind: Type,
+    /// how the source writes the value, where JSON alone does not say
+    pub encoding: Encoding,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// Debezium's envelope as JSON, with or without the embedded schema
+    DebeziumJson,
+}
+
+/// How a source writes a value that JSON does not describe by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Encoding {
+    /// the JSON value is the value: numbers, strings, booleans, ISO 8601 dates and times
+    Plain,
+    /// days since 1970-01-01
+    Days,
+    /// since 1970-01-01T00:00:00Z (or midnight, for a time of day)
+    Millis,
+    Micros,
+    Nanos,
+    /// base64 text of raw bytes
+    Base64,
+    /// base64 of a big-endian two's complement number, of the column's own scale (Debezium's `precise`)
+    Unscaled,
+    /// any JSON value, kept as its own text
+    Json,
+}
+
+/// What happens to input that has no single right answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Policies {
+    pub delete: DeletePolicy,
+    pub truncate: TruncatePolicy,
+    /// a TOAST placeholder: the source did not send the unchanged value
+    pub toast: ValuePolicy,
+    /// a value that the column cannot hold: out of range, infinite, too precise
+    pub out_of_range: ValuePolicy,
+    pub new_column: NewColumnPolicy,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeletePolicy {
+    /// the row disappears from `silver.<name>`
+    Delete,
+    /// the row stays as it last was (an archive)
+    Ignore,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TruncatePolicy {
+    Reject,
+    Ignore,
+    /// stop the job
+    Fail,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ValuePolicy {
+    Reject,
+    /// store NULL (only where the column is Nullable; otherwise reject)
+    Null,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NewColumnPolicy {
+    Reject,
+    Ignore,
+}
+
+impl Default for Policies {
+    /// Nothing is coerced in silence: what is doubtful is rejected, and stays in `ops.dead_letters`.
+    fn default() -> Self {
+        Policies {
+            delete: DeletePolicy::Delete,
+            truncate: TruncatePolicy::Reject,
+            toast: ValuePolicy::Reject,
+            out_of_range: ValuePolicy::Reject,
+            new_column: NewColumnPolicy::Reject,
+        }
+    }
+}
