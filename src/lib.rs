@@ -10,5 +10,8 @@
 //! each other, except that `backfill` and `schedule` call `gold` and `ingest`.
 
 pub mod column;
+pub mod config;
+pub mod document;
 pub mod error;
+pub mod fault;
 pub mod job;

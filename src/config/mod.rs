@@ -1,0 +1,340 @@
+//! The configuration: raw settings become one validated value, with every fault reported at once.
+
+mod settings;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use chrono_tz::Tz;
+use secrecy::SecretString;
+
+use settings::{KAFKA_PROPERTIES, Setting, Settings, is_secret};
+pub use settings::{Origin, SETTINGS, environment_name};
+
+use crate::document::{parse_bytes, parse_duration};
+use crate::error::{Error, Kind, Result};
+use crate::fault::Faults;
+
+/// Looked for in the working directory where neither `--config` nor `BULLION_CONFIG` names a file.
+pub const DEFAULT_FILE: &str = "bullion.toml";
+/// Less than this cannot hold one message and the block it becomes.
+const SMALLEST_BUDGET: u64 = 16 << 20;
+
+/// Everything that is not a job, validated.
+#[derive(Clone, Debug)]
+pub struct Config {
+    pub jobs: PathBuf,
+    pub time_zone: Tz,
+    /// bytes
+    pub memory_budget: u64,
+    pub kafka: Kafka,
+    pub clickhouse: ClickHouse,
+    pub postgres: Postgres,
+    pub connect: Connect,
+    pub lease: Lease,
+    shown: Vec<Shown>,
+}
+
+#[derive(Clone, Debug)]
+pub struct Kafka {
+    pub brokers: String,
+    pub group: String,
+    pub first_start: FirstStart,
+    /// librdkafka's own, passed on as they are
+    pub properties: BTreeMap<String, String>,
+    pub sasl_password: Option<SecretString>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FirstStart {
+    Earliest,
+    Latest,
+}
+
+#[derive(Clone, Debug)]
+pub struct ClickHouse {
+    pub url: String,
+    pub user: String,
+    pub password: Option<SecretString>,
+    pub database: String,
+    pub cluster: Option<String>,
+    pub silver: String,
+    pub gold: String,
+    pub ops: String,
+}
+
+#[derive(Clone, Debug)]
+pub struct Postgres {
+    pub url: Option<String>,
+    pub password: Option<SecretString>,
+}
+
+#[derive(Clone, Debug)]
+pub struct Connect {
+    pub url: String,
+    pub user: Option<String>,
+    pub password: Option<SecretString>,
+}
+
+#[derive(Clone, Debug)]
+pub struct Lease {
+    pub place: LeasePlace,
+    pub ttl: Duration,
+}
+
+#[derive(Clone, Debug)]
+pub enum LeasePlace {
+    File { folder: PathBuf },
+    Postgres(Postgres),
+}
+
+/// One line of `bullion config show`.
+#[derive(Clone, Debug)]
+pub struct Shown {
+    pub key: String,
+    pub value: String,
+    pub origin: Origin,
+}
+
+impl Config {
+    /// Reads the file (when there is one) and the process environment.
+    pub fn load(file: Option<&Path>) -> Result<Config> {
+        Config::load_from(file, &std::env::vars().collect())
+    }
+
+    pub fn load_from(
+        file: Option<&Path>,
+        environment: &BTreeMap<String, String>,
+    ) -> Result<Config> {
+        let faults = Faults::default();
+        let mut settings = settings::defaults();
+        let path = file.map_or_else(|| PathBuf::from(DEFAULT_FILE), Path::to_owned);
+        match std::fs::read_to_string(&path) {
+            Ok(text) => settings::overlay_file(&mut settings, &path, &text, &faults),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound && file.is_none() => {}
+            Err(error) => {
+                let message = format!("cannot read the configuration file {}", path.display());
+                return Err(Error::new(Kind::Config, message).because(error));
+            }
+        }
+        settings::overlay_environment(&mut settings, environment, &faults);
+        let config = validate(&settings, path.parent().unwrap_or(Path::new("")), &faults);
+        faults.into_result()?;
+        config.ok_or_else(|| Error::new(Kind::Internal, "a configuration fault was not reported"))
+    }
+
+    /// Every setting with its value (secrets masked) and where it came from, by key.
+    pub fn shown(&self) -> &[Shown] {
+        &self.shown
+    }
+}
+
+fn validate(settings: &Settings, folder: &Path, faults: &Faults) -> Option<Config> {
+    let read = Reader { settings, faults };
+    let time_zone = read.parsed("time_zone", "a zone such as UTC or Europe/Berlin", |text| {
+        text.parse::<Tz>().ok()
+    });
+    let memory_budget = read.parsed("memory_budget", "a size of 16MiB or more", |text| {
+        parse_bytes(text).filter(|bytes| *bytes >= SMALLEST_BUDGET)
+    });
+    let first_start = read.parsed(
+        "kafka.first_start",
+        "earliest or latest",
+        |text| match text {
+            "earliest" => Some(FirstStart::Earliest),
+            "latest" => Some(FirstStart::Latest),
+            _ => None,
+        },
+    );
+    let ttl = read.parsed("lease.ttl", "a duration such as 30s", parse_duration);
+    let postgres = Postgres {
+        url: read.database_url("postgres.url"),
+        password: read.secret("postgres.password"),
+    };
+    let place = read.parsed("lease.kind", "file or postgres", |text| match text {
+        "file" => Some(LeasePlace::File {
+            folder: folder.join(read.text("lease.folder")),
+        }),
+        "postgres" => Some(LeasePlace::Postgres(Postgres {
+            url: read
+                .database_url("lease.url")
+                .or_else(|| postgres.url.clone()),
+            password: read
+                .secret("lease.password")
+                .or_else(|| postgres.password.clone()),
+        })),
+        _ => None,
+    });
+    Some(Config {
+        jobs: folder.join(read.text("jobs")),
+        time_zone: time_zone?,
+        memory_budget: memory_budget?,
+        kafka: Kafka {
+            brokers: read.text("kafka.brokers"),
+            group: read.text("kafka.group"),
+            first_start: first_start?,
+            properties: kafka_properties(&read),
+            sasl_password: read.secret("kafka.sasl_password"),
+        },
+        clickhouse: ClickHouse {
+            url: read.http_url("clickhouse.url"),
+            user: read.text("clickhouse.user"),
+            password: read.secret("clickhouse.password"),
+            database: read.text("clickhouse.database"),
+            cluster: read.optional("clickhouse.cluster"),
+            silver: read.text("clickhouse.silver"),
+            gold: read.text("clickhouse.gold"),
+            ops: read.text("clickhouse.ops"),
+        },
+        connect: Connect {
+            url: read.http_url("connect.url"),
+            user: read.optional("connect.user"),
+            password: read.secret("connect.password"),
+        },
+        lease: Lease {
+            place: place?,
+            ttl: ttl?,
+        },
+        postgres,
+        shown: show(settings),
+    })
+}
+
+/// Properties that bullion's guarantees rest on; setting them is refused, with the reason.
+const OURS: [(&str, &str); 6] = [
+    (
+        "enable.auto.commit",
+        "offsets are committed only after ClickHouse has the rows",
+    ),
+    (
+        "enable.auto.offset.store",
+        "offsets are committed only after ClickHouse has the rows",
+    ),
+    (
+        "auto.offset.reset",
+        "it loses or repeats data in silence; see kafka.first_start",
+    ),
+    ("bootstrap.servers", "it is kafka.brokers"),
+    ("group.id", "it is kafka.group"),
+    (
+        "enable.partition.eof",
+        "`--until-caught-up` uses end offsets",
+    ),
+];
+/// The escape hatch of the test that shows why the first of them is refused.
+const UNSAFE_ALLOWED: &str = "BULLION_UNSAFE_KAFKA_PROPERTIES";
+
+fn kafka_properties(read: &Reader<'_>) -> BTreeMap<String, String> {
+    let mut properties = BTreeMap::new();
+    for (key, setting) in read.settings {
+        let Some(name) = key.strip_prefix(KAFKA_PROPERTIES) else {
+            continue;
+        };
+        if let Some((_, reason)) = OURS.iter().find(|(ours, _)| *ours == name)
+            && std::env::var_os(UNSAFE_ALLOWED).is_none()
+        {
+            read.fault(setting, format!("`{key}` cannot be set: {reason}"));
+        }
+        properties.insert(name.to_owned(), setting.value.clone());
+    }
+    properties
+}
+
+struct Reader<'a> {
+    settings: &'a Settings,
+    faults: &'a Faults,
+}
+
+impl Reader<'_> {
+    fn optional(&self, key: &str) -> Option<String> {
+        let value = self.settings.get(key)?.value.clone();
+        Some(value).filter(|value| !value.is_empty())
+    }
+
+    fn text(&self, key: &str) -> String {
+        self.optional(key).unwrap_or_default()
+    }
+
+    fn secret(&self, key: &str) -> Option<SecretString> {
+        self.optional(key).map(SecretString::from)
+    }
+
+    fn fault(&self, setting: &Setting, message: String) {
+        match &setting.origin {
+            Origin::File { path, line } => self.faults.add(path, *line, message),
+            origin => self.faults.add(Path::new(&origin.to_string()), 0, message),
+        }
+    }
+
+    fn parsed<T>(&self, key: &str, expected: &str, parse: impl Fn(&str) -> Option<T>) -> Option<T> {
+        let setting = self.settings.get(key)?;
+        let parsed = parse(&setting.value);
+        if parsed.is_none() {
+            let message = format!("`{key}` must be {expected}, not `{}`", setting.value);
+            self.fault(setting, message);
+        }
+        parsed
+    }
+
+    fn http_url(&self, key: &str) -> String {
+        self.parsed(key, "an address such as http://host:8123", |text| {
+            let url = reqwest::Url::parse(text).ok()?;
+            let plain = url.password().is_none() && url.username().is_empty();
+            (url.scheme().starts_with("http") && plain)
+                .then(|| text.trim_end_matches('/').to_owned())
+        })
+        .unwrap_or_default()
+    }
+
+    fn database_url(&self, key: &str) -> Option<String> {
+        let setting = self.settings.get(key)?;
+        let text = self.optional(key)?;
+        let url = reqwest::Url::parse(&text).ok();
+        if !url
+            .as_ref()
+            .is_some_and(|url| url.scheme().starts_with("postgres"))
+        {
+            let message = format!("`{key}` must look like postgres://user@host:5432/database");
+            self.fault(setting, message);
+        } else if url.is_some_and(|url| url.password().is_some())
+            && matches!(setting.origin, Origin::File { .. })
+        {
+            let name = environment_name(&key.replace("url", "password"));
+            let message = format!("`{key}` holds a password: give it by {name} or {name}_FILE");
+            self.fault(setting, message);
+        }
+        Some(text)
+    }
+}
+
+const MASK: &str = "******";
+
+fn show(settings: &Settings) -> Vec<Shown> {
+    settings
+        .iter()
+        .map(|(key, setting)| Shown {
+            key: key.clone(),
+            value: if is_secret(key) {
+                MASK.to_owned()
+            } else {
+                masked_url(&setting.value)
+            },
+            origin: setting.origin.clone(),
+        })
+        .collect()
+}
+
+fn masked_url(value: &str) -> String {
+    match reqwest::Url::parse(value) {
+        Ok(mut url) if url.password().is_some() => {
+            // refused only for URLs without a host, which have no password either
+            let _ = url.set_password(Some(MASK));
+            url.into()
+        }
+        _ => value.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

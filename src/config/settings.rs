@@ -1,0 +1,304 @@
+//! The closed list of settings, and where the value of each came from.
+//!
+//! ```text
+//! default ◀ bullion.toml ◀ environment (NAME, or NAME_FILE for secrets)      the right one wins
+//! ```
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use crate::document::{Document, Entry, Section};
+use crate::fault::{Faults, nearest, suggestion};
+
+/// One setting that exists: `kafka.brokers` in the file is `BULLION_KAFKA_BROKERS` in the environment.
+pub struct Known {
+    pub key: &'static str,
+    pub default: Option<&'static str>,
+    pub secret: bool,
+    pub help: &'static str,
+}
+
+const fn known(key: &'static str, default: Option<&'static str>, help: &'static str) -> Known {
+    Known {
+        key,
+        default,
+        secret: false,
+        help,
+    }
+}
+
+const fn secret(key: &'static str, help: &'static str) -> Known {
+    Known {
+        key,
+        default: None,
+        secret: true,
+        help,
+    }
+}
+
+pub const SETTINGS: [Known; 25] = [
+    known(
+        "jobs",
+        Some("jobs"),
+        "folder of the jobs, beside bullion.toml",
+    ),
+    known(
+        "time_zone",
+        Some("UTC"),
+        "zone of windows whose job names none",
+    ),
+    known(
+        "memory_budget",
+        Some("96MiB"),
+        "rows held in memory by ingest, whatever the lag",
+    ),
+    known(
+        "kafka.brokers",
+        Some("127.0.0.1:9092"),
+        "host:port, comma-separated",
+    ),
+    known("kafka.group", Some("bullion"), "consumer group of ingest"),
+    known(
+        "kafka.first_start",
+        Some("earliest"),
+        "where a job begins that never ran: earliest or latest",
+    ),
+    secret("kafka.sasl_password", "librdkafka's sasl.password"),
+    known(
+        "clickhouse.url",
+        Some("http://127.0.0.1:8123"),
+        "HTTP interface of ClickHouse",
+    ),
+    known("clickhouse.user", Some("default"), "user name"),
+    secret("clickhouse.password", "password of that user"),
+    known(
+        "clickhouse.database",
+        Some("default"),
+        "what unqualified names in gold SQL refer to",
+    ),
+    known(
+        "clickhouse.cluster",
+        None,
+        "DDL runs ON CLUSTER, engines are the Replicated ones",
+    ),
+    known(
+        "clickhouse.silver",
+        Some("silver"),
+        "database of silver tables",
+    ),
+    known("clickhouse.gold", Some("gold"), "database of gold tables"),
+    known(
+        "clickhouse.ops",
+        Some("ops"),
+        "database of runs, windows and dead letters",
+    ),
+    known(
+        "postgres.url",
+        None,
+        "source database: postgres://user@host:5432/name",
+    ),
+    secret("postgres.password", "password of that user"),
+    known(
+        "connect.url",
+        Some("http://127.0.0.1:8083"),
+        "Kafka Connect's REST interface",
+    ),
+    known("connect.user", None, "basic-auth user of Kafka Connect"),
+    secret("connect.password", "basic-auth password of Kafka Connect"),
+    known(
+        "lease.kind",
+        Some("file"),
+        "file (one host) or postgres (several)",
+    ),
+    known(
+        "lease.folder",
+        Some(".bullion/leases"),
+        "folder of file leases",
+    ),
+    known(
+        "lease.url",
+        None,
+        "database of postgres leases; default: postgres.url",
+    ),
+    secret("lease.password", "password of that user"),
+    known(
+        "lease.ttl",
+        Some("30s"),
+        "a holder silent for so long has lost its lease",
+    ),
+];
+
+/// Sections whose keys belong to somebody else: librdkafka's own properties.
+pub const KAFKA_PROPERTIES: &str = "kafka.properties.";
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    Default,
+    File { path: PathBuf, line: usize },
+    Environment { name: String },
+    SecretFile { name: String, path: PathBuf },
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Origin::Default => f.write_str("default"),
+            Origin::File { path, line } => write!(f, "{}:{line}", path.display()),
+            Origin::Environment { name } => write!(f, "environment {name}"),
+            Origin::SecretFile { name, path } => write!(f, "{name} ({})", path.display()),
+        }
+    }
+}
+
+#[derive(Clone)]
+pub struct Setting {
+    pub value: String,
+    pub origin: Origin,
+}
+
+/// Every setting that has a value, by key; secrets in the clear, so this never leaves `config`.
+pub type Settings = BTreeMap<String, Setting>;
+
+pub fn defaults() -> Settings {
+    SETTINGS
+        .iter()
+        .filter_map(|known| {
+            let setting = Setting {
+                value: known.default?.to_owned(),
+                origin: Origin::Default,
+            };
+            Some((known.key.to_owned(), setting))
+        })
+        .collect()
+}
+
+pub fn is_secret(key: &str) -> bool {
+    let named = SETTINGS
+        .iter()
+        .any(|known| known.secret && known.key == key);
+    let librdkafka = key.strip_prefix(KAFKA_PROPERTIES);
+    named || librdkafka.is_some_and(|name| name.contains("password") || name.contains("secret"))
+}
+
+pub fn overlay_file(settings: &mut Settings, file: &Path, text: &str, faults: &Faults) {
+    let document = Document::parse(file, text, faults);
+    overlay_section(settings, file, "", &document.root(faults));
+}
+
+fn overlay_section(settings: &mut Settings, file: &Path, prefix: &str, section: &Section<'_>) {
+    for (name, entry) in section.entries() {
+        let key = format!("{prefix}{name}");
+        match entry {
+            Entry::Section(inner) => overlay_section(settings, file, &format!("{key}."), &inner),
+            Entry::Text(text) => {
+                let exists = SETTINGS.iter().any(|known| known.key == key);
+                if !exists && !key.starts_with(KAFKA_PROPERTIES) {
+                    let near = suggestion(&key, SETTINGS.iter().map(|known| known.key));
+                    section.fault(text.line, format!("unknown setting `{key}`{near}"));
+                } else if is_secret(&key) {
+                    let name = environment_name(&key);
+                    section.fault(
+                        text.line,
+                        format!("`{key}` is a secret: give it by {name} or {name}_FILE"),
+                    );
+                } else {
+                    let origin = Origin::File {
+                        path: file.to_owned(),
+                        line: text.line,
+                    };
+                    let setting = Setting {
+                        value: text.value,
+                        origin,
+                    };
+                    settings.insert(key, setting);
+                }
+            }
+        }
+    }
+}
+
+pub fn environment_name(key: &str) -> String {
+    format!("BULLION_{}", key.replace('.', "_").to_uppercase())
+}
+
+/// `BULLION_KAFKA_PROPERTIES="a=b,c=d"` gives librdkafka properties; everything else has a variable of its own.
+const PROPERTIES_VARIABLE: &str = "BULLION_KAFKA_PROPERTIES";
+
+pub fn overlay_environment(
+    settings: &mut Settings,
+    environment: &BTreeMap<String, String>,
+    faults: &Faults,
+) {
+    let place = Path::new("environment");
+    for known in &SETTINGS {
+        let name = environment_name(known.key);
+        if let Some(value) = environment.get(&name) {
+            let origin = Origin::Environment { name };
+            let value = value.clone();
+            settings.insert(known.key.to_owned(), Setting { value, origin });
+            continue;
+        }
+        let name = format!("{name}_FILE");
+        if let Some(path) = environment.get(&name).filter(|_| known.secret) {
+            match std::fs::read_to_string(path) {
+                Ok(text) => {
+                    let origin = Origin::SecretFile {
+                        name,
+                        path: path.into(),
+                    };
+                    let value = text.trim_end_matches(['\r', '\n']).to_owned();
+                    settings.insert(known.key.to_owned(), Setting { value, origin });
+                }
+                Err(error) => faults.add(place, 0, format!("{name}: cannot read {path}: {error}")),
+            }
+        }
+    }
+    for pair in environment
+        .get(PROPERTIES_VARIABLE)
+        .map_or("", String::as_str)
+        .split(',')
+        .filter(|pair| !pair.trim().is_empty())
+    {
+        match pair.split_once('=') {
+            Some((name, value)) => {
+                let origin = Origin::Environment {
+                    name: PROPERTIES_VARIABLE.to_owned(),
+                };
+                let value = value.trim().to_owned();
+                let key = format!("{KAFKA_PROPERTIES}{}", name.trim());
+                settings.insert(key, Setting { value, origin });
+            }
+            None => faults.add(
+                place,
+                0,
+                format!("{PROPERTIES_VARIABLE}: a property is written name=value"),
+            ),
+        }
+    }
+    misspelt(environment, faults);
+}
+
+/// A variable that is nearly one of ours would silently do nothing: say so.
+fn misspelt(environment: &BTreeMap<String, String>, faults: &Faults) {
+    let mut names: Vec<String> = vec![PROPERTIES_VARIABLE.to_owned()];
+    for known in &SETTINGS {
+        names.push(environment_name(known.key));
+        if known.secret {
+            names.push(format!("{}_FILE", environment_name(known.key)));
+        }
+    }
+    for given in environment
+        .keys()
+        .filter(|name| name.starts_with("BULLION_"))
+    {
+        if names.contains(given) {
+            continue;
+        }
+        let near = nearest(given, names.iter().map(String::as_str));
+        if let Some(near) = near.filter(|near| strsim::damerau_levenshtein(near, given) <= 2) {
+            let message = format!("unknown variable `{given}`, did you mean `{near}`?");
+            faults.add(Path::new("environment"), 0, message);
+        }
+    }
+}
