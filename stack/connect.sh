@@ -1,0 +1,23 @@
+# shellcheck shell=bash disable=SC2034 # names are used across the sourced files
+# Kafka Connect with the Debezium plugins, distributed mode with one worker.
+# Sourced by `stack`.
+
+CONNECT_HEAP=512m
+
+connect_available() { true; }
+
+connect_prepare() {
+    sed -e "s|@BROKER@|$(port kafka)|" -e "s|@REST@|$(port connect)|" -e "s|@PLUGINS@|$PLUGINS|" \
+        "$HERE/connect.properties.in" >"$STATE/connect.properties"
+}
+
+# The worker inherits BULLION_* from the env file: connector files name passwords as ${env:BULLION_…}.
+connect_start() {
+    launch connect java "-Xmx$CONNECT_HEAP" -XX:+UseSerialGC -cp "$KAFKA_JARS/*" \
+        org.apache.kafka.connect.cli.ConnectDistributed "$STATE/connect.properties"
+}
+
+# Answers 200 only after the worker has joined its group and read its topics.
+connect_ready() { curl -fsS -m 2 -o /dev/null "$BULLION_CONNECT_URL/connectors" 2>/dev/null; }
+
+connect_stop_signal() { echo TERM; }
