@@ -9,9 +9,14 @@
 //! `lease`, `ledger`) import no flow; flows (`ingest`, `gold`, `backfill`, `schedule`) join them and do not import
 //! each other, except that `backfill` and `schedule` call `gold` and `ingest`.
 
+pub mod cli;
 pub mod column;
 pub mod config;
 pub mod document;
 pub mod error;
 pub mod fault;
 pub mod job;
+pub mod migrate;
+pub mod shutdown;
+pub mod sink;
+pub mod telemetry;

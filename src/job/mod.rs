@@ -2,7 +2,140 @@
 
 mod silver;
 
+use std::path::{Path, PathBuf};
+
 pub use silver::{
-    Column, DeletePolicy, Encoding, Format, NewColumnPolicy, Policies, SilverJob, TruncatePolicy,
-    ValuePolicy,
+    Column, DeletePolicy, Encoding, Format, NewColumnPolicy, Policies, SYSTEM_COLUMNS, SilverJob,
+    TruncatePolicy, ValuePolicy,
 };
+
+use crate::config::Config;
+use crate::document::Document;
+use crate::error::{Error, Kind, Result};
+use crate::fault::{Faults, nearest};
+
+/// Every job under `jobs/`, sorted by name.
+#[derive(Clone, Debug, Default)]
+pub struct Jobs {
+    pub silver: Vec<SilverJob>,
+}
+
+impl Jobs {
+    /// Reads `jobs/silver/*.toml` and `jobs/gold/*.{toml,sql}`; the error holds every fault of all of them.
+    pub fn load(config: &Config) -> Result<Jobs> {
+        let faults = Faults::default();
+        let jobs = Jobs::read(config, &faults)?;
+        faults.into_result()?;
+        Ok(jobs)
+    }
+
+    fn read(config: &Config, faults: &Faults) -> Result<Jobs> {
+        if !config.jobs.is_dir() {
+            let message = format!("there is no folder of jobs at {}", config.jobs.display());
+            return Err(Error::new(Kind::Config, message).advise(
+                "set `jobs` in bullion.toml or BULLION_JOBS, or make one: `bullion new silver …`",
+            ));
+        }
+        let mut silver = Vec::new();
+        for (name, file) in declarations(&config.jobs.join("silver"), faults)? {
+            let text = read_file(&file)?;
+            let document = Document::parse(&file, &text, faults);
+            silver.extend(silver::read(&name, document.root(faults)));
+        }
+        check_topics(&silver, &config.jobs, faults);
+        Ok(Jobs { silver })
+    }
+
+    /// The silver jobs with these names, all of them where none is named.
+    pub fn select_silver(&self, names: &[String]) -> Result<Vec<SilverJob>> {
+        if names.is_empty() {
+            return Ok(self.silver.clone());
+        }
+        let known = || self.silver.iter().map(|job| job.name.as_str());
+        names
+            .iter()
+            .map(|name| {
+                let found = self.silver.iter().find(|job| job.name == *name);
+                found
+                    .cloned()
+                    .ok_or_else(|| unknown_job("silver", name, known()))
+            })
+            .collect()
+    }
+}
+
+/// The error for a job name that nobody declared.
+pub fn unknown_job<'a>(
+    layer: &str,
+    name: &str,
+    known: impl Iterator<Item = &'a str> + Clone,
+) -> Error {
+    let error = Error::new(Kind::NotFound, format!("there is no {layer} job `{name}`"));
+    match nearest(name, known.clone()) {
+        Some(near) => error.advise(format!("did you mean `{near}`?")),
+        None => error.advise(format!(
+            "{layer} jobs are: {}",
+            known.collect::<Vec<_>>().join(", ")
+        )),
+    }
+}
+
+/// `<name>.toml` files of a folder by name; a name is what ClickHouse tables are called.
+fn declarations(folder: &Path, faults: &Faults) -> Result<Vec<(String, PathBuf)>> {
+    let mut found = Vec::new();
+    let entries = match std::fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(found),
+        Err(error) => return Err(unreadable(folder, error)),
+    };
+    for entry in entries {
+        let file = entry.map_err(|error| unreadable(folder, error))?.path();
+        if file.extension().is_none_or(|extension| extension != "toml") {
+            continue;
+        }
+        let name = file
+            .file_stem()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
+        if name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
+            found.push((name, file));
+        } else {
+            faults.add(
+                &file,
+                0,
+                "a job's file name holds only letters, digits and `_`",
+            );
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+fn read_file(file: &Path) -> Result<String> {
+    std::fs::read_to_string(file).map_err(|error| unreadable(file, error))
+}
+
+fn unreadable(path: &Path, error: std::io::Error) -> Error {
+    Error::new(Kind::File, format!("cannot read {}", path.display())).because(error)
+}
+
+fn check_topics(silver: &[SilverJob], jobs: &Path, faults: &Faults) {
+    for (index, job) in silver.iter().enumerate() {
+        let same = silver
+            .iter()
+            .take(index)
+            .find(|other| other.topic == job.topic);
+        if let Some(other) = same {
+            let file = jobs.join("silver").join(format!("{}.toml", job.name));
+            let message = format!(
+                "topic `{}` already belongs to job `{}`",
+                job.topic, other.name
+            );
+            faults.add(&file, 0, message);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,10 @@
 //! A silver job: which topic, which key, which columns of which type, and what to do with the odd ones.
 
+mod read;
+
+pub use read::SYSTEM_COLUMNS;
+pub(super) use read::read;
+
 use crate::column::Type;
 
 /// One validated `jobs/silver/<name>.toml`.

@@ -1,0 +1,280 @@
+//! Reads `jobs/silver/<name>.toml` into a [`SilverJob`], reporting every fault.
+
+use crate::column::Type;
+use crate::document::{Entry, Located, Section};
+use crate::fault::suggestion;
+
+use super::{
+    Column, DeletePolicy, Encoding, Format, NewColumnPolicy, Policies, SilverJob, TruncatePolicy,
+    ValuePolicy,
+};
+
+const FORMATS: [(&str, Format); 1] = [("debezium-json", Format::DebeziumJson)];
+const ENCODINGS: [(&str, Encoding); 8] = [
+    ("plain", Encoding::Plain),
+    ("days", Encoding::Days),
+    ("millis", Encoding::Millis),
+    ("micros", Encoding::Micros),
+    ("nanos", Encoding::Nanos),
+    ("base64", Encoding::Base64),
+    ("unscaled", Encoding::Unscaled),
+    ("json", Encoding::Json),
+];
+const DELETES: [(&str, DeletePolicy); 2] = [
+    ("delete", DeletePolicy::Delete),
+    ("ignore", DeletePolicy::Ignore),
+];
+const TRUNCATES: [(&str, TruncatePolicy); 3] = [
+    ("reject", TruncatePolicy::Reject),
+    ("ignore", TruncatePolicy::Ignore),
+    ("fail", TruncatePolicy::Fail),
+];
+const VALUES: [(&str, ValuePolicy); 2] =
+    [("reject", ValuePolicy::Reject), ("null", ValuePolicy::Null)];
+const NEW_COLUMNS: [(&str, NewColumnPolicy); 2] = [
+    ("reject", NewColumnPolicy::Reject),
+    ("ignore", NewColumnPolicy::Ignore),
+];
+
+impl Encoding {
+    /// The word for it in a job file.
+    pub fn as_str(self) -> &'static str {
+        let found = ENCODINGS.iter().find(|(_, encoding)| *encoding == self);
+        found.map_or("plain", |(word, _)| word)
+    }
+}
+
+/// `None` where so much is missing that there is no job to speak of; the faults say why.
+pub(in crate::job) fn read(name: &str, root: Section<'_>) -> Option<SilverJob> {
+    let topic = root.required_text("topic");
+    let format = root.choice("format", &FORMATS);
+    let key = root.texts("key");
+    let time_column = root.text("time_column");
+    let exclude = root.texts("exclude");
+    let epoch = epoch(&root);
+    let policies = root.section("policy").map(policies).unwrap_or_default();
+    let columns = root.section("columns");
+    if columns.is_none() {
+        root.fault(
+            0,
+            "`[columns]` is missing: source field = \"ClickHouse type\"",
+        );
+    }
+    let columns: Vec<Located<Column>> = columns.map(columns_of).unwrap_or_default();
+    check_names(&root, &columns);
+    check_key(&root, &key, &columns);
+    check_exclude(&root, &exclude, &columns);
+    if let Some(wanted) = &time_column {
+        check_time_column(&root, wanted, &columns);
+    }
+    root.finish();
+    Some(SilverJob {
+        name: name.to_owned(),
+        topic: topic?.value,
+        format: format.unwrap_or(Format::DebeziumJson),
+        key: key.into_iter().map(|field| field.value).collect(),
+        time_column: time_column.map(|column| column.value),
+        columns: columns.into_iter().map(|column| column.value).collect(),
+        exclude: exclude.into_iter().map(|field| field.value).collect(),
+        policies,
+        epoch,
+    })
+}
+
+/// Epochs start at 1 and have eight bits in `_version`.
+fn epoch(root: &Section<'_>) -> u8 {
+    let Some(given) = root.integer("epoch") else {
+        return 1;
+    };
+    match u8::try_from(given.value) {
+        Ok(epoch) if epoch >= 1 => epoch,
+        _ => {
+            root.fault(given.line, "`epoch` is a whole number from 1 to 255");
+            1
+        }
+    }
+}
+
+fn policies(section: Section<'_>) -> Policies {
+    let defaults = Policies::default();
+    let read = Policies {
+        delete: section
+            .choice("delete", &DELETES)
+            .unwrap_or(defaults.delete),
+        truncate: section
+            .choice("truncate", &TRUNCATES)
+            .unwrap_or(defaults.truncate),
+        toast: section.choice("toast", &VALUES).unwrap_or(defaults.toast),
+        out_of_range: section
+            .choice("out_of_range", &VALUES)
+            .unwrap_or(defaults.out_of_range),
+        new_column: section
+            .choice("new_column", &NEW_COLUMNS)
+            .unwrap_or(defaults.new_column),
+    };
+    section.finish();
+    read
+}
+
+fn columns_of(section: Section<'_>) -> Vec<Located<Column>> {
+    let mut columns = Vec::new();
+    for (source, entry) in section.entries() {
+        let column = match entry {
+            Entry::Text(kind) => parse_type(&section, &kind).map(|parsed| Located {
+                line: kind.line,
+                value: Column {
+                    name: source.clone(),
+                    source,
+                    kind: parsed,
+                    encoding: Encoding::Plain,
+                },
+            }),
+            Entry::Section(table) => column_of(source, table),
+        };
+        columns.extend(column);
+    }
+    columns
+}
+
+/// `field = { type = "…", name = "…", from = "…" }`
+fn column_of(source: String, table: Section<'_>) -> Option<Located<Column>> {
+    let kind = table.required_text("type");
+    let name = table.text("name");
+    let encoding = table.choice("from", &ENCODINGS).unwrap_or(Encoding::Plain);
+    let line = table.line();
+    let parsed = kind.as_ref().and_then(|kind| parse_type(&table, kind));
+    if let Some(kind) = &parsed
+        && !fits(encoding, kind)
+    {
+        let word = encoding.as_str();
+        table.fault(
+            line,
+            format!("`{source}`: a {kind} cannot be read from {word}"),
+        );
+    }
+    table.finish();
+    Some(Located {
+        line,
+        value: Column {
+            name: name.map_or_else(|| source.clone(), |name| name.value),
+            source,
+            kind: parsed?,
+            encoding,
+        },
+    })
+}
+
+fn parse_type(section: &Section<'_>, text: &Located<String>) -> Option<Type> {
+    match Type::parse(&text.value) {
+        Ok(kind) => Some(kind),
+        Err(message) => {
+            section.fault(text.line, message);
+            None
+        }
+    }
+}
+
+fn fits(encoding: Encoding, kind: &Type) -> bool {
+    match kind {
+        Type::Nullable(inner) | Type::LowCardinality(inner) | Type::Array(inner) => {
+            fits(encoding, inner)
+        }
+        Type::Date | Type::Date32 => matches!(encoding, Encoding::Plain | Encoding::Days),
+        Type::DateTime { .. } | Type::DateTime64 { .. } | Type::Time64 { .. } => matches!(
+            encoding,
+            Encoding::Plain | Encoding::Millis | Encoding::Micros | Encoding::Nanos
+        ),
+        Type::Decimal { .. } => matches!(encoding, Encoding::Plain | Encoding::Unscaled),
+        Type::String => matches!(
+            encoding,
+            Encoding::Plain | Encoding::Base64 | Encoding::Json
+        ),
+        _ => encoding == Encoding::Plain,
+    }
+}
+
+/// Every silver table has these, after the columns of its job.
+pub const SYSTEM_COLUMNS: [(&str, &str); 7] = [
+    ("_version", "UInt64"),
+    ("_deleted", "UInt8"),
+    ("_topic", "LowCardinality(String)"),
+    ("_partition", "Int32"),
+    ("_lsn", "Nullable(Int64)"),
+    ("_tx_id", "Nullable(Int64)"),
+    ("_source_time", "Nullable(DateTime64(3, 'UTC'))"),
+];
+
+fn check_names(root: &Section<'_>, columns: &[Located<Column>]) {
+    for (index, column) in columns.iter().enumerate() {
+        let name = &column.value.name;
+        if SYSTEM_COLUMNS.iter().any(|(system, _)| system == name) {
+            let message = format!("column `{name}` collides with bullion's own: give it a `name`");
+            root.fault(column.line, message);
+        }
+        let same = |other: &&Located<Column>| other.value.name == *name;
+        if columns.iter().take(index).find(same).is_some() {
+            root.fault(column.line, format!("two columns are named `{name}`"));
+        }
+    }
+}
+
+fn check_key(root: &Section<'_>, key: &[Located<String>], columns: &[Located<Column>]) {
+    for field in key {
+        let found = columns
+            .iter()
+            .find(|column| column.value.source == field.value);
+        let Some(column) = found else {
+            let near = suggestion(
+                &field.value,
+                columns.iter().map(|column| column.value.source.as_str()),
+            );
+            let message = format!("key field `{}` is not in [columns]{near}", field.value);
+            root.fault(field.line, message);
+            continue;
+        };
+        let kind = &column.value.kind;
+        if kind.is_nullable() || matches!(kind, Type::Array(_) | Type::Float32 | Type::Float64) {
+            let message = format!("key field `{}` cannot be a {kind}", field.value);
+            root.fault(column.line, message);
+        }
+    }
+}
+
+fn check_exclude(root: &Section<'_>, exclude: &[Located<String>], columns: &[Located<Column>]) {
+    for field in exclude {
+        if columns
+            .iter()
+            .any(|column| column.value.source == field.value)
+        {
+            let message = format!("`{}` is both in [columns] and in `exclude`", field.value);
+            root.fault(field.line, message);
+        }
+    }
+}
+
+fn check_time_column(root: &Section<'_>, wanted: &Located<String>, columns: &[Located<Column>]) {
+    let names = columns.iter().map(|column| column.value.name.as_str());
+    match columns
+        .iter()
+        .find(|column| column.value.name == wanted.value)
+    {
+        None => {
+            let near = suggestion(&wanted.value, names);
+            let message = format!("time_column `{}` is no column{near}", wanted.value);
+            root.fault(wanted.line, message);
+        }
+        Some(column) => {
+            let inner = match &column.value.kind {
+                Type::Nullable(inner) => inner,
+                kind => kind,
+            };
+            if !matches!(
+                inner,
+                Type::Date | Type::Date32 | Type::DateTime { .. } | Type::DateTime64 { .. }
+            ) {
+                let message = format!("time_column `{}` is a {inner}, no time", wanted.value);
+                root.fault(wanted.line, message);
+            }
+        }
+    }
+}

@@ -1,0 +1,124 @@
+use super::*;
+use crate::column::Type;
+
+fn load(files: &[(&str, &str)]) -> Result<Jobs> {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, text) in files {
+        let file = folder.path().join("jobs").join(name);
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(file, text).unwrap();
+    }
+    let config = folder.path().join("bullion.toml");
+    std::fs::write(&config, "").unwrap();
+    Jobs::load(&Config::load_from(Some(&config), &Default::default()).unwrap())
+}
+
+const ORDERS: &str = r#"
+topic = "shop.public.orders"
+key = ["id"]
+time_column = "created"
+exclude = ["card_number"]
+
+[policy]
+toast = "null"
+
+[columns]
+id = "Int64"
+amount = "Nullable(Decimal(10, 2))"
+created_at = { type = "DateTime64(6, 'UTC')", name = "created", from = "micros" }
+"#;
+
+#[test]
+fn a_silver_job_is_read_in_the_order_of_its_file() {
+    let jobs = load(&[("silver/orders.toml", ORDERS)]).unwrap();
+    let job = &jobs.silver[0];
+    assert_eq!(job.name, "orders");
+    assert_eq!(job.epoch, 1);
+    assert_eq!(job.policies.toast, ValuePolicy::Null);
+    assert_eq!(job.policies.truncate, TruncatePolicy::Reject);
+    let names: Vec<_> = job
+        .columns
+        .iter()
+        .map(|column| column.name.as_str())
+        .collect();
+    assert_eq!(names, ["id", "amount", "created"]);
+    assert_eq!(job.columns[2].source, "created_at");
+    assert_eq!(job.columns[2].encoding, Encoding::Micros);
+    assert_eq!(job.columns[0].kind, Type::Int64);
+}
+
+#[test]
+fn three_faults_in_one_job_are_all_reported() {
+    let broken = ORDERS
+        .replace("key = [\"id\"]", "key = [\"idd\"]")
+        .replace("topic =", "topci =")
+        .replace("\"Int64\"", "\"Itn64\"");
+    let error = load(&[("silver/orders.toml", &broken)])
+        .unwrap_err()
+        .to_string();
+    for expected in [
+        "orders.toml: `topic` is missing",
+        "orders.toml:2: unknown field `topci`, did you mean `topic`?",
+        "orders.toml:3: key field `idd` is not in [columns]",
+        "orders.toml:11: unknown type `Itn64`, did you mean `Int64`?",
+    ] {
+        assert!(error.contains(expected), "{expected}\nnot in\n{error}");
+    }
+}
+
+#[test]
+fn what_clickhouse_or_the_versions_cannot_hold_is_refused() {
+    for (from, to, expected) in [
+        (
+            "id = \"Int64\"",
+            "id = \"Nullable(Int64)\"",
+            "cannot be a Nullable(Int64)",
+        ),
+        (
+            "id = \"Int64\"",
+            "id = \"Int64\"\n_version = \"UInt64\"",
+            "collides with bullion's own",
+        ),
+        (
+            "\"created\", from",
+            "\"amount\", from",
+            "two columns are named `amount`",
+        ),
+        (
+            "from = \"micros\"",
+            "from = \"base64\"",
+            "cannot be read from base64",
+        ),
+        (
+            "time_column = \"created\"",
+            "time_column = \"amount\"",
+            "no time",
+        ),
+        ("key =", "epoch = 256\nkey =", "from 1 to 255"),
+        (
+            "[\"card_number\"]",
+            "[\"amount\"]",
+            "both in [columns] and in `exclude`",
+        ),
+    ] {
+        let text = ORDERS.replace(from, to);
+        let error = load(&[("silver/orders.toml", &text)])
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains(expected), "{expected}\nnot in\n{error}");
+    }
+}
+
+#[test]
+fn two_jobs_cannot_share_a_topic() {
+    let files = [("silver/a.toml", ORDERS), ("silver/b.toml", ORDERS)];
+    let error = load(&files).unwrap_err().to_string();
+    assert!(error.contains("already belongs to job `a`"), "{error}");
+}
+
+#[test]
+fn a_misspelt_job_is_answered_with_the_nearest_one() {
+    let jobs = load(&[("silver/orders.toml", ORDERS)]).unwrap();
+    let error = jobs.select_silver(&["ordres".to_owned()]).unwrap_err();
+    assert_eq!(error.advice(), "did you mean `orders`?");
+}

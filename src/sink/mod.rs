@@ -1,0 +1,3 @@
+//! Where rows become durable.
+
+pub mod clickhouse;
