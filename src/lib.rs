@@ -13,6 +13,7 @@ pub mod cli;
 pub mod column;
 pub mod config;
 pub mod document;
+pub mod embedded;
 pub mod error;
 pub mod fault;
 pub mod job;

@@ -2,6 +2,7 @@
 
 mod check;
 mod config;
+mod engine;
 mod migrate;
 pub mod out;
 
@@ -54,6 +55,9 @@ enum Command {
     Config(config::Args),
     /// Create or extend the ops, silver and gold objects in ClickHouse
     Migrate(migrate::Args),
+    /// ClickHouse's engine behind its HTTP interface, in the foreground
+    #[command(hide = true)]
+    Engine(engine::Args),
 }
 
 /// What every command is given.
@@ -140,6 +144,7 @@ impl Command {
             Command::Check(args) => check::run(args, context),
             Command::Config(args) => config::run(args, context),
             Command::Migrate(args) => migrate::run(args, context).await,
+            Command::Engine(args) => engine::run(args, context).await,
         }
     }
 }

@@ -1,0 +1,236 @@
+//! The engine as somebody's child process: started, waited for, stopped, and killed when dropped.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::process::{Child as Process, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal};
+use secrecy::{ExposeSecret as _, SecretString};
+
+use crate::error::{Error, Kind, Result};
+
+/// A cold start takes 0.3 s; a machine at its limits may need far longer.
+const START: Duration = Duration::from_secs(60);
+/// After SIGTERM; the engine itself gives its queries up to 5 s.
+const STOP: Duration = Duration::from_secs(10);
+const POLL: Duration = Duration::from_millis(20);
+
+/// A running engine. Dropped without `stop`, it is killed (kill -9 loses nothing that was acknowledged).
+pub struct Child {
+    process: Option<Process>,
+    pub url: String,
+    pub user: String,
+    pub password: SecretString,
+    pub data: PathBuf,
+}
+
+impl Child {
+    /// Starts `program engine` (usually [`std::env::current_exe`]) on a free port and waits until it answers.
+    /// A `clickhouse` binary on PATH is used instead of libchdb, by `clickhouse server` with a minimal
+    /// configuration (that way is not run here: no registry has the binary).
+    pub async fn start(program: &Path, data: &Path) -> Result<Child> {
+        let password = SecretString::from(uuid::Uuid::new_v4().simple().to_string());
+        Child::start_with(program, data, password).await
+    }
+
+    /// As `start`, with a password that others know.
+    pub async fn start_with(program: &Path, data: &Path, password: SecretString) -> Result<Child> {
+        std::fs::create_dir_all(data).map_err(|source| cannot_write(data, source))?;
+        let log_path = data.join("engine.log");
+        let log =
+            std::fs::File::create(&log_path).map_err(|source| cannot_write(&log_path, source))?;
+        let mut command = match server_binary() {
+            Some(server) => server_command(&server, data, &password)?,
+            None => {
+                let mut command = Command::new(program);
+                command
+                    .args(["engine", "--listen", "127.0.0.1:0", "--data"])
+                    .arg(data)
+                    .env("BULLION_ENGINE_USER", "default")
+                    .env("BULLION_ENGINE_PASSWORD", password.expose_secret());
+                command
+            }
+        };
+        let announcement = data.join("engine.json");
+        let process = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .map_err(|source| {
+                Error::new(Kind::File, "cannot start the embedded engine").because(source)
+            })?;
+        let mut child = Child {
+            process: Some(process),
+            url: String::new(),
+            user: String::from("default"),
+            password,
+            data: data.to_path_buf(),
+        };
+        child.url = child.wait_until_ready(&announcement, &log_path).await?;
+        Ok(child)
+    }
+
+    pub fn pid(&self) -> Option<u32> {
+        self.process.as_ref().map(Process::id)
+    }
+
+    /// SIGTERM, then SIGKILL when it takes too long.
+    pub async fn stop(mut self) -> Result<()> {
+        let Some(mut process) = self.process.take() else {
+            return Ok(());
+        };
+        signal(&process, Signal::TERM);
+        let deadline = Instant::now() + STOP;
+        while Instant::now() < deadline {
+            if !matches!(process.try_wait(), Ok(None)) {
+                return Ok(());
+            }
+            tokio::time::sleep(POLL).await;
+        }
+        kill(&mut process);
+        Ok(())
+    }
+
+    /// kill -9, for tests of what survives it.
+    pub fn kill(mut self) {
+        if let Some(mut process) = self.process.take() {
+            kill(&mut process);
+        }
+    }
+
+    /// Leaves the engine running on its own (`--keep`) and returns its process id.
+    pub fn detach(mut self) -> Option<u32> {
+        self.process.take().map(|process| process.id())
+    }
+
+    async fn wait_until_ready(&mut self, announcement: &Path, log: &Path) -> Result<String> {
+        let pid = self.pid();
+        let deadline = Instant::now() + START;
+        while Instant::now() < deadline {
+            if let Some(process) = &mut self.process
+                && let Ok(Some(status)) = process.try_wait()
+            {
+                let said = std::fs::read_to_string(log).unwrap_or_default();
+                let message = format!("the embedded engine ended at once ({status})");
+                return Err(Error::new(Kind::Unreachable, message).because(last_lines(&said)));
+            }
+            if let Some((url, writer)) = announced(announcement)
+                && Some(writer) == pid
+                && answers(&url).await
+            {
+                return Ok(url);
+            }
+            tokio::time::sleep(POLL).await;
+        }
+        Err(Error::new(
+            Kind::Unreachable,
+            format!(
+                "the embedded engine did not answer within {} s",
+                START.as_secs()
+            ),
+        )
+        .advise(format!("see {}", log.display())))
+    }
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        if let Some(process) = &mut self.process {
+            kill(process);
+        }
+    }
+}
+
+/// URL and process of an engine that runs on `data`, if one does: for `bullion sql` beside `--keep`.
+pub async fn running_on(data: &Path) -> Option<(String, u32)> {
+    let (url, pid) = announced(&data.join("engine.json"))?;
+    answers(&url).await.then_some((url, pid))
+}
+
+fn announced(file: &Path) -> Option<(String, u32)> {
+    let text = std::fs::read(file).ok()?;
+    let value: serde_json::Value = serde_json::from_slice(&text).ok()?;
+    let url = value.get("url")?.as_str()?.to_owned();
+    let pid = value.get("pid")?.as_u64()?;
+    Some((url, u32::try_from(pid).ok()?))
+}
+
+async fn answers(url: &str) -> bool {
+    let Ok(client) = reqwest::Client::builder().no_proxy().build() else {
+        return false;
+    };
+    let ping = client
+        .get(format!("{url}/ping"))
+        .timeout(Duration::from_secs(2));
+    ping.send()
+        .await
+        .is_ok_and(|response| response.status().is_success())
+}
+
+fn signal(process: &Process, signal: Signal) {
+    if let Some(pid) = i32::try_from(process.id()).ok().and_then(Pid::from_raw) {
+        // it may have ended already, which is what we want
+        let _gone = rustix::process::kill_process(pid, signal);
+    }
+}
+
+fn kill(process: &mut Process) {
+    // as above; `wait` reaps it
+    let _gone = process.kill();
+    let _reaped = process.wait();
+}
+
+fn cannot_write(path: &Path, source: std::io::Error) -> Error {
+    Error::new(Kind::File, format!("cannot write {}", path.display())).because(source)
+}
+
+/// The end of a log, where the reason stands.
+fn last_lines(text: &str) -> String {
+    const SHOWN: usize = 5;
+    let lines: Vec<&str> = text.lines().collect();
+    lines[lines.len().saturating_sub(SHOWN)..].join("\n")
+}
+
+fn server_binary() -> Option<PathBuf> {
+    std::env::split_paths(&std::env::var_os("PATH")?)
+        .map(|folder| folder.join("clickhouse"))
+        .find(|path| path.is_file())
+}
+
+/// `clickhouse server` on a free port. It announces nothing, so we do, in its name.
+fn server_command(server: &Path, data: &Path, password: &SecretString) -> Result<Command> {
+    let free = std::net::TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))
+        .and_then(|listener| listener.local_addr())
+        .map_err(|source| Error::new(Kind::File, "no free port").because(source))?;
+    let folder = data.display();
+    let config = format!(
+        "listen_host: 127.0.0.1\nhttp_port: {port}\npath: {folder}/server/\ntmp_path: {folder}/server/tmp/\n\
+         logger:\n  level: warning\n  console: 1\nmark_cache_size: 536870912\n\
+         users:\n  default:\n    password_sha256_hex: {hash}\n    networks: {{ip: '127.0.0.1'}}\n    profile: default\n    quota: default\n\
+         profiles:\n  default: {{}}\nquotas:\n  default: {{}}\n",
+        port = free.port(),
+        hash = hex(password),
+    );
+    let file = data.join("server.yaml");
+    std::fs::write(&file, config).map_err(|source| cannot_write(&file, source))?;
+    // the shell's own pid becomes the server's by `exec`, so that the announcement names it
+    let mut command = Command::new("sh");
+    command
+        .arg("-c")
+        .arg(r#"printf '{"url":"http://127.0.0.1:%s","pid":%s}' "$1" "$$" > "$2/engine.json"; exec "$3" server --config-file "$2/server.yaml""#)
+        .arg("engine")
+        .arg(free.port().to_string())
+        .arg(data)
+        .arg(server);
+    Ok(command)
+}
+
+fn hex(password: &SecretString) -> String {
+    use sha2::Digest as _;
+    sha2::Sha256::digest(password.expose_secret().as_bytes())
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}

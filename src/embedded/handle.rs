@@ -1,0 +1,368 @@
+//! Safe handles over libchdb: an engine, a session per request, and what a session runs.
+//!
+//! ```text
+//! Engine ──session()──▶ Session ──query()──▶ Answer
+//!                               ──stream()─▶ Stream ──next()──▶ Answer …
+//!                               ──insert()─▶ Insert ──append()… finish()─▶ Answer
+//! ```
+//! A session runs one statement at a time (`&mut self`); sessions are independent, so parallel requests run in parallel.
+
+use std::ffi::{CStr, CString, c_char, c_int};
+use std::path::Path;
+
+use super::failure::Failure;
+use super::library::{Api, RawAnalysis, RawConnection, RawInsert, RawResult};
+use crate::error::{Error, Kind, Result};
+
+/// Query parameters, name without `param_` and value in ClickHouse's escaped text form.
+pub type Params = [(String, String)];
+
+/// The engine over one data folder. Cheap to clone; each open session keeps it running.
+#[derive(Clone)]
+pub struct Engine {
+    api: &'static Api,
+    arguments: Vec<CString>,
+}
+
+/// What the summary header reports.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Figures {
+    pub result_rows: u64,
+    pub result_bytes: u64,
+    pub read_rows: u64,
+    pub read_bytes: u64,
+    pub written_rows: u64,
+    pub written_bytes: u64,
+}
+
+impl std::ops::AddAssign for Figures {
+    fn add_assign(&mut self, more: Figures) {
+        self.result_rows += more.result_rows;
+        self.result_bytes += more.result_bytes;
+        self.read_rows += more.read_rows;
+        self.read_bytes += more.read_bytes;
+        self.written_rows += more.written_rows;
+        self.written_bytes += more.written_bytes;
+    }
+}
+
+/// How many statements a text holds, and whether it changes anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Analysis {
+    pub statements: u32,
+    pub writes: bool,
+}
+
+impl Engine {
+    pub fn new(api: &'static Api, data: &Path) -> Result<Engine> {
+        let path = format!("--path={}", data.display());
+        let arguments = [String::from("clickhouse"), path]
+            .into_iter()
+            .map(CString::new)
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|source| {
+                Error::new(Kind::Usage, "the data folder's name has a zero byte").because(source)
+            })?;
+        Ok(Engine { api, arguments })
+    }
+
+    /// Opens a session (about 0.2 ms; the first one starts the engine).
+    pub fn session(&self) -> Result<Session, Failure> {
+        let mut argv: Vec<*mut c_char> = self
+            .arguments
+            .iter()
+            .map(|argument| argument.as_ptr().cast_mut())
+            .collect();
+        let count = c_int::try_from(argv.len()).unwrap_or(c_int::MAX);
+        // SAFETY: argv holds `count` pointers to strings that live in `self`; the library copies what it keeps.
+        let owner = unsafe { (self.api.connect)(count, argv.as_mut_ptr()) };
+        if owner.is_null() {
+            return Err(Failure::refused_session());
+        }
+        // SAFETY: not null, so it points to the connection it just made.
+        let connection = unsafe { *owner };
+        if connection.is_null() {
+            return Err(Failure::refused_session());
+        }
+        Ok(Session {
+            api: self.api,
+            owner,
+            connection,
+        })
+    }
+}
+
+pub struct Session {
+    api: &'static Api,
+    owner: *mut *mut RawConnection,
+    connection: *mut RawConnection,
+}
+
+// SAFETY: a connection may be used from any thread, one at a time; `&mut self` on every call keeps it to one.
+unsafe impl Send for Session {}
+
+impl Session {
+    /// Runs a statement to its end and holds the whole result in memory.
+    pub fn query(&mut self, sql: &[u8], format: &str, params: &Params) -> Result<Answer, Failure> {
+        let bound = Bound::new(params);
+        // SAFETY: `bound` and both texts outlive the call; the connection is open until `drop`.
+        let raw = unsafe { bound.run(self.api.query, self.connection, sql, format) };
+        Answer::checked(self.api, raw)
+    }
+
+    /// Starts a SELECT whose result is fetched block by block. Other statements are refused by the library.
+    pub fn stream(
+        &mut self,
+        sql: &[u8],
+        format: &str,
+        params: &Params,
+    ) -> Result<Stream<'_>, Failure> {
+        let bound = Bound::new(params);
+        // SAFETY: as in `query`.
+        let raw = unsafe { bound.run(self.api.stream, self.connection, sql, format) };
+        let state = Answer::checked(self.api, raw)?;
+        Ok(Stream {
+            session: self,
+            state,
+        })
+    }
+
+    /// Opens an INSERT (given without FORMAT and data) to which data is appended.
+    pub fn insert(
+        &mut self,
+        sql: &[u8],
+        format: &str,
+        params: &Params,
+    ) -> Result<Insert<'_>, Failure> {
+        let bound = Bound::new(params);
+        // SAFETY: as in `query`.
+        let raw = unsafe { bound.run(self.api.insert, self.connection, sql, format) };
+        if raw.is_null() {
+            return Err(Failure::out_of_memory());
+        }
+        let insert = Insert { session: self, raw };
+        match insert.error() {
+            Some(failure) => Err(failure),
+            None => Ok(insert),
+        }
+    }
+
+    /// Asks the engine's own parser; a text that does not parse holds no statement.
+    pub fn analyse(&mut self, sql: &[u8]) -> Analysis {
+        const READ_ONLY: u32 = 0;
+        const CONTROL: u32 = 3;
+        let mut found = RawAnalysis {
+            size: size_of::<RawAnalysis>() as u32,
+            ..RawAnalysis::default()
+        };
+        // SAFETY: the text outlives the call, no target database is given, and `size` is this struct's own.
+        unsafe {
+            (self.api.classify)(
+                self.connection,
+                sql.as_ptr().cast(),
+                sql.len(),
+                std::ptr::null(),
+                0,
+                &raw mut found,
+            );
+        }
+        Analysis {
+            statements: found.statements,
+            writes: found.class != READ_ONLY && found.class != CONTROL,
+        }
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        // SAFETY: opened by `Engine::session` and closed only here; streams and inserts borrow the session.
+        unsafe { (self.api.close)(self.owner) };
+    }
+}
+
+pub struct Stream<'s> {
+    session: &'s mut Session,
+    state: Answer,
+}
+
+impl Stream<'_> {
+    /// The next piece of the result, in the format asked for; `None` at its end.
+    pub fn next(&mut self) -> Result<Option<Answer>, Failure> {
+        // SAFETY: both handles are open, and `&mut self` lets one thread in.
+        let raw = unsafe { (self.session.api.fetch)(self.session.connection, self.state.raw) };
+        let piece = Answer::checked(self.session.api, raw)?;
+        Ok(if piece.data().is_empty() {
+            None
+        } else {
+            Some(piece)
+        })
+    }
+}
+
+impl Drop for Stream<'_> {
+    fn drop(&mut self) {
+        // SAFETY: cancelling a finished stream does nothing; the handle itself is freed by `state`.
+        unsafe { (self.session.api.cancel)(self.session.connection, self.state.raw) };
+    }
+}
+
+/// Dropped before `finish`, it is cancelled: nothing of the current block is written.
+pub struct Insert<'s> {
+    session: &'s mut Session,
+    raw: *mut RawInsert,
+}
+
+impl Insert<'_> {
+    /// Hands over a piece of the data; waits while the engine is behind.
+    pub fn append(&mut self, data: &[u8]) -> Result<(), Failure> {
+        // SAFETY: the library copies `data` before it returns; the handle is open.
+        let state =
+            unsafe { (self.session.api.append)(self.raw, data.as_ptr().cast(), data.len()) };
+        if state == 0 {
+            return Ok(());
+        }
+        // The cause may be known only once the worker has ended, which `done` waits for.
+        match self.end() {
+            Err(failure) => Err(failure),
+            Ok(_) => Err(Failure::unexplained()),
+        }
+    }
+
+    pub fn finish(mut self) -> Result<Answer, Failure> {
+        self.end()
+    }
+
+    fn end(&mut self) -> Result<Answer, Failure> {
+        // SAFETY: the handle is open; `done` joins the worker, and a second call only reports.
+        let raw = unsafe { (self.session.api.done)(self.raw) };
+        Answer::checked(self.session.api, raw)
+    }
+
+    fn error(&self) -> Option<Failure> {
+        // SAFETY: the handle is open, the text belongs to it and is copied here.
+        unsafe { text((self.session.api.insert_error)(self.raw)) }
+            .map(|text| Failure::of_engine(&text))
+    }
+}
+
+impl Drop for Insert<'_> {
+    fn drop(&mut self) {
+        // SAFETY: made by `insert`, freed only here; the library cancels what was not finished.
+        unsafe { (self.session.api.destroy_insert)(self.raw) };
+    }
+}
+
+/// A result, or a piece of one, in the library's own memory.
+pub struct Answer {
+    api: &'static Api,
+    raw: *mut RawResult,
+}
+
+impl Answer {
+    fn checked(api: &'static Api, raw: *mut RawResult) -> Result<Answer, Failure> {
+        if raw.is_null() {
+            return Err(Failure::out_of_memory());
+        }
+        let answer = Answer { api, raw };
+        // SAFETY: the result is alive, the text belongs to it and is copied here.
+        match unsafe { text((api.error)(raw)) } {
+            Some(text) => Err(Failure::of_engine(&text)),
+            None => Ok(answer),
+        }
+    }
+
+    pub fn data(&self) -> &[u8] {
+        // SAFETY: buffer and length belong to this result, which the borrow keeps alive.
+        unsafe {
+            let (start, length) = ((self.api.buffer)(self.raw), (self.api.length)(self.raw));
+            if start.is_null() || length == 0 {
+                return &[];
+            }
+            std::slice::from_raw_parts(start.cast(), length)
+        }
+    }
+
+    pub fn figures(&self) -> Figures {
+        let api = self.api;
+        // SAFETY: plain getters on a live result.
+        unsafe {
+            Figures {
+                result_rows: (api.result_rows)(self.raw),
+                result_bytes: (api.result_bytes)(self.raw),
+                read_rows: (api.read_rows)(self.raw),
+                read_bytes: (api.read_bytes)(self.raw),
+                written_rows: (api.written_rows)(self.raw),
+                written_bytes: (api.written_bytes)(self.raw),
+            }
+        }
+    }
+}
+
+impl Drop for Answer {
+    fn drop(&mut self) {
+        // SAFETY: freed only here.
+        unsafe { (self.api.destroy)(self.raw) };
+    }
+}
+
+/// # Safety
+/// `start` is null or a zero-terminated text that lives through the call.
+unsafe fn text(start: *const c_char) -> Option<String> {
+    if start.is_null() {
+        return None;
+    }
+    // SAFETY: by the contract above.
+    let text = unsafe { CStr::from_ptr(start) }.to_string_lossy();
+    (!text.is_empty()).then(|| text.into_owned())
+}
+
+/// Parameters as four parallel arrays that point into `Params`.
+struct Bound {
+    names: Vec<*const c_char>,
+    name_lengths: Vec<usize>,
+    values: Vec<*const c_char>,
+    value_lengths: Vec<usize>,
+}
+
+impl Bound {
+    fn new(params: &Params) -> Bound {
+        Bound {
+            names: params
+                .iter()
+                .map(|(name, _)| name.as_ptr().cast())
+                .collect(),
+            name_lengths: params.iter().map(|(name, _)| name.len()).collect(),
+            values: params
+                .iter()
+                .map(|(_, value)| value.as_ptr().cast())
+                .collect(),
+            value_lengths: params.iter().map(|(_, value)| value.len()).collect(),
+        }
+    }
+
+    /// # Safety
+    /// `connection` is open and used by this call alone; the `Params` behind the arrays are alive.
+    unsafe fn run<T>(
+        &self,
+        function: super::library::Run<T>,
+        connection: *mut RawConnection,
+        sql: &[u8],
+        format: &str,
+    ) -> *mut T {
+        // SAFETY: every pointer comes with its own length, and the arrays have `names.len()` entries each.
+        unsafe {
+            function(
+                connection,
+                sql.as_ptr().cast(),
+                sql.len(),
+                format.as_ptr().cast(),
+                format.len(),
+                self.names.as_ptr(),
+                self.name_lengths.as_ptr(),
+                self.values.as_ptr(),
+                self.value_lengths.as_ptr(),
+                self.names.len(),
+            )
+        }
+    }
+}
