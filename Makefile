@@ -1,6 +1,33 @@
-# Thin: what each target does is in stack/, .ci/ and the binary itself.
-.PHONY: stack-up stack-down
+# Thin: what the targets do is in stack/, tests/run, bench/ and the binary itself.
+CACHE  := $(or $(BULLION_CACHE),$(HOME)/.cache/bullion)
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+export BULLION_LIBCHDB ?= $(CACHE)/libchdb/libchdb.so
 
+.PHONY: demo build test unit lint bench stack-up stack-down
+
+# Change events become silver and gold tables, with no service installed.
+demo: build
+	$(TARGET)/release/bullion demo
+
+build:
+	stack/setup build
+	cargo build --release --locked
+
+# Everything, against the real PostgreSQL, Debezium, Kafka, ClickHouse engine and Airflow.
+test:
+	tests/run
+
+unit:
+	stack/setup build
+	cargo test --release --locked --lib --bins
+
+lint:
+	tests/run lint
+
+bench: build
+	bench/run
+
+# The real stack on free ports; addresses and passwords are in .stack/env.
 stack-up:
 	stack/stack up
 
