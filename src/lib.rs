@@ -14,6 +14,7 @@ pub mod column;
 pub mod config;
 pub mod document;
 pub mod embedded;
+pub mod envelope;
 pub mod error;
 pub mod fault;
 pub mod job;

@@ -1,5 +1,34 @@
 //! Typed values in columns: what a batch is made of and how ClickHouse is sent it.
+//!
+//! ```text
+//! Rows (growing, in arrival order) ── finish: collapse, sort, gather ─▶ Block ── encode_native ─▶ one INSERT
+//! ```
 
+mod block;
+mod data;
+mod decimal;
+mod order;
+mod rows;
+mod show;
+mod time;
 mod types;
+mod wide;
 
+pub use block::Block;
+pub use rows::{Rows, version};
 pub use types::Type;
+
+pub(crate) use data::Data;
+pub(crate) use decimal::Decimal;
+pub(crate) use rows::Origin;
+pub(crate) use time::{Clock, clock, date, instant, rescale};
+
+/// Why a column cannot hold a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// the text is no such value at all
+    Malformed,
+    OutOfRange,
+    /// it has digits that the column would drop
+    PrecisionLoss,
+}

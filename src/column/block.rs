@@ -1,0 +1,87 @@
+//! One INSERT's worth of rows.
+
+use super::data::varint;
+use super::{Data, Type};
+
+/// Columns of equal length, one row per key, sorted by key.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Block {
+    columns: Vec<(String, Type)>,
+    data: Vec<Data>,
+    rows: usize,
+}
+
+impl Block {
+    pub(super) fn new(columns: Vec<(String, Type)>, data: Vec<Data>, rows: usize) -> Block {
+        Block {
+            columns,
+            data,
+            rows,
+        }
+    }
+
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.rows == 0
+    }
+
+    pub fn columns(&self) -> &[(String, Type)] {
+        &self.columns
+    }
+
+    /// Memory held.
+    pub fn bytes(&self) -> usize {
+        self.data.iter().map(Data::held).sum()
+    }
+
+    /// Row `row` as one JSON object, for people.
+    pub fn show(&self, row: usize) -> String {
+        super::show::row(&self.columns, &self.data, row)
+    }
+
+    /// Appends one block in the layout of HTTP's `FORMAT Native` (no protocol revision):
+    ///
+    /// ```text
+    /// columns, rows, then per column: name, type, cells
+    /// ```
+    ///
+    /// A block without rows appends nothing. Low-cardinality columns travel as what they hold; ClickHouse builds
+    /// its dictionary (`input_format_native_allow_types_conversion`, on by default).
+    pub fn encode_native(&self, out: &mut Vec<u8>) {
+        if self.rows == 0 {
+            return;
+        }
+        varint(self.columns.len() as u64, out);
+        varint(self.rows as u64, out);
+        for ((name, kind), data) in self.columns.iter().zip(&self.data) {
+            for text in [name.as_str(), &sent(kind).to_string()] {
+                varint(text.len() as u64, out);
+                out.extend_from_slice(text.as_bytes());
+            }
+            data.encode(out);
+        }
+    }
+
+    /// Two halves, for a server that has not the memory for the whole.
+    pub fn split(self) -> (Block, Block) {
+        let middle = self.rows / 2;
+        let part = |rows: std::ops::Range<usize>| {
+            let order: Vec<u32> = rows.map(|row| row as u32).collect();
+            let data = self.data.iter().map(|data| data.gather(&order)).collect();
+            Block::new(self.columns.clone(), data, order.len())
+        };
+        (part(0..middle), part(middle..self.rows))
+    }
+}
+
+/// The type as it is announced in the block.
+fn sent(kind: &Type) -> Type {
+    match kind {
+        Type::LowCardinality(inner) => sent(inner),
+        Type::Array(inner) => Type::Array(Box::new(sent(inner))),
+        other => other.clone(),
+    }
+}

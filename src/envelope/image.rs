@@ -1,0 +1,327 @@
+//! A row image: the fields of `after`, `before` or the Kafka key, each into its column.
+
+use std::collections::HashMap;
+use std::ops::Range;
+
+use super::fate::{Reason, Reject};
+use super::json::{Cursor, Step};
+use super::placeholder::is_placeholder;
+use super::schema::Wires;
+use super::value::{Reader, Scratch, Wire};
+use crate::column::Data;
+use crate::job::{Encoding, NewColumnPolicy, SilverJob, ValuePolicy};
+
+/// Which fields of an image are read, and what other fields mean.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Part {
+    /// all declared columns; others follow the job's policy
+    Row,
+    /// the key columns of a full or partial image
+    KeyOfRow,
+    /// the Kafka key: another field in it means that the job's key is not the source's
+    Key,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Target {
+    Column(usize),
+    Ignored,
+}
+
+/// One way in which a topic's images are written, with the field order that was seen last.
+///
+/// ```text
+/// i-th field of the image ── same bytes as `"name":` seen there last ──▶ column
+///                         └─ otherwise: parse, look up, remember
+/// ```
+#[derive(Clone, Debug)]
+pub(super) struct Layout {
+    part: Part,
+    readers: Vec<Reader>,
+    targets: HashMap<Box<[u8]>, Target>,
+    order: Vec<(Vec<u8>, Target)>,
+}
+
+/// What the decoder remembers while it reads one row.
+#[derive(Debug, Default)]
+pub(super) struct Progress {
+    /// per column, the number of the row that last filled it
+    filled: Vec<u64>,
+    row: u64,
+    /// columns whose value reads as a TOAST placeholder; `true`: and as nothing else
+    pub(super) doubtful: Vec<(usize, Reason)>,
+    /// per column of the job's key, where its value stands in the message
+    pub(super) key_spans: Vec<Range<usize>>,
+    pub(super) scratch: Scratch,
+}
+
+impl Progress {
+    pub(super) fn begin(&mut self, columns: usize, keys: usize) {
+        self.filled.resize(columns, 0);
+        self.key_spans.resize(keys, 0..0);
+        self.row += 1;
+        self.doubtful.clear();
+    }
+
+    /// Whether this is the first value for the column in this row.
+    #[inline]
+    pub(super) fn fill(&mut self, column: usize) -> bool {
+        match self.filled.get_mut(column) {
+            Some(row) if *row != self.row => {
+                *row = self.row;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    pub(super) fn is_filled(&self, column: usize) -> bool {
+        self.filled.get(column) == Some(&self.row)
+    }
+}
+
+/// What a layout needs to know of the job, in the order of its columns.
+#[derive(Clone, Debug)]
+pub(super) struct Plan {
+    pub(super) job: SilverJob,
+    /// place of each column in the job's key
+    pub(super) key_place: Vec<Option<usize>>,
+}
+
+impl Plan {
+    pub(super) fn new(job: &SilverJob) -> Plan {
+        let place = |source: &String| job.key.iter().position(|key| key == source);
+        Plan {
+            key_place: job
+                .columns
+                .iter()
+                .map(|column| place(&column.source))
+                .collect(),
+            job: job.clone(),
+        }
+    }
+
+    pub(super) fn is_key(&self, column: usize) -> bool {
+        self.key_place.get(column).copied().flatten().is_some()
+    }
+
+    pub(super) fn reject(&self, reason: Reason, column: usize) -> Reject {
+        let column = self.job.columns.get(column);
+        Reject {
+            reason,
+            column: column.map(|column| column.source.clone()),
+        }
+    }
+}
+
+impl Layout {
+    pub(super) fn new(plan: &Plan, part: Part, wires: &Wires) -> Layout {
+        let readers = plan.job.columns.iter().map(|column| {
+            let declared = declared(column.encoding);
+            Reader::new(&column.kind, wires.get(&column.source).unwrap_or(&declared))
+        });
+        let bytes = |name: &String| name.as_bytes().into();
+        let mut targets: HashMap<Box<[u8]>, Target> = HashMap::new();
+        targets.extend(
+            plan.job
+                .exclude
+                .iter()
+                .map(|name| (bytes(name), Target::Ignored)),
+        );
+        for (at, column) in plan.job.columns.iter().enumerate() {
+            if part == Part::Row || plan.is_key(at) {
+                targets.insert(bytes(&column.source), Target::Column(at));
+            }
+        }
+        Layout {
+            part,
+            readers: readers.collect(),
+            targets,
+            order: Vec::new(),
+        }
+    }
+
+    pub(super) fn reader(&self, column: usize) -> Option<&Reader> {
+        self.readers.get(column)
+    }
+
+    /// Which column the next field goes to; the cursor is then at its value.
+    #[inline]
+    pub(super) fn next(
+        &mut self,
+        plan: &Plan,
+        place: usize,
+        cursor: &mut Cursor<'_>,
+    ) -> Result<Option<usize>, Reject> {
+        cursor.peek();
+        if let Some((literal, target)) = self.order.get(place)
+            && cursor.rest().starts_with(literal)
+        {
+            cursor.advance(literal.len());
+            return Ok(match target {
+                Target::Column(column) => Some(*column),
+                Target::Ignored => None,
+            });
+        }
+        self.learn(plan, place, cursor)
+    }
+
+    #[cold]
+    fn learn(
+        &mut self,
+        plan: &Plan,
+        place: usize,
+        cursor: &mut Cursor<'_>,
+    ) -> Result<Option<usize>, Reject> {
+        let start = cursor.at();
+        let key = cursor.key()?;
+        let mut buffer = Vec::new();
+        let name = key.resolve(&mut buffer)?;
+        let stranger = || match self.part {
+            Part::Row => plan.job.policies.new_column == NewColumnPolicy::Ignore,
+            Part::KeyOfRow => true,
+            Part::Key => false,
+        };
+        let target = match self.targets.get(name) {
+            Some(target) => *target,
+            None if stranger() => Target::Ignored,
+            None => {
+                let reason = match self.part {
+                    Part::Key => Reason::KeyMismatch,
+                    _ => Reason::UnknownColumn,
+                };
+                return Err(Reject {
+                    reason,
+                    column: Some(String::from_utf8_lossy(name).into_owned()),
+                });
+            }
+        };
+        let literal = cursor.since(start).to_vec();
+        let known = self.order.len();
+        match self.order.get_mut(place) {
+            Some(slot) => *slot = (literal, target),
+            None if place == known => self.order.push((literal, target)),
+            None => {}
+        }
+        Ok(match target {
+            Target::Column(column) => Some(column),
+            Target::Ignored => None,
+        })
+    }
+
+    /// Appends one cell to every column that the image names; nothing is appended to the others.
+    pub(super) fn read(
+        &mut self,
+        plan: &Plan,
+        cursor: &mut Cursor<'_>,
+        cells: &mut [Data],
+        progress: &mut Progress,
+    ) -> Result<(), Reject> {
+        if !cursor.eat(b'{') {
+            return Err(Reason::WrongEncoding.into());
+        }
+        if cursor.eat(b'}') {
+            return Ok(());
+        }
+        let mut place = 0;
+        loop {
+            match self.next(plan, place, cursor)? {
+                None => cursor.skip()?,
+                Some(column) => {
+                    if !progress.fill(column) {
+                        return Err(plan.reject(Reason::DuplicateField, column));
+                    }
+                    let (Some(reader), Some(data)) =
+                        (self.readers.get(column), cells.get_mut(column))
+                    else {
+                        return Err(Reason::UnknownColumn.into());
+                    };
+                    let cell = Cell {
+                        plan,
+                        column,
+                        reader,
+                        part: self.part,
+                    };
+                    cell.read(cursor, data, progress)
+                        .map_err(|reason| plan.reject(reason, column))?;
+                }
+            }
+            place += 1;
+            if !cursor.more(b'}')? {
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// One field on its way into its column.
+struct Cell<'a> {
+    plan: &'a Plan,
+    column: usize,
+    reader: &'a Reader,
+    part: Part,
+}
+
+impl Cell<'_> {
+    #[inline]
+    fn read(&self, cursor: &mut Cursor<'_>, data: &mut Data, progress: &mut Progress) -> Step<()> {
+        cursor.peek();
+        let before = *cursor;
+        let rows = data.len();
+        let done = self.reader.read(cursor, data, &mut progress.scratch);
+        let place = self.plan.key_place.get(self.column).copied().flatten();
+        if place.is_none() && done.is_ok() {
+            if self.part == Part::Row && is_placeholder(cursor.since(before.at())) {
+                progress
+                    .doubtful
+                    .push((self.column, Reason::ToastPlaceholder));
+            }
+            return Ok(());
+        }
+        if let Some(place) = place {
+            if before.rest().starts_with(b"null") {
+                return Err(Reason::NullKey);
+            }
+            if let Some(span) = progress.key_spans.get_mut(place) {
+                *span = before.at()..cursor.at();
+            }
+            return done;
+        }
+        let reason = done.err().unwrap_or(Reason::BadValue);
+        *cursor = before;
+        cursor.skip()?;
+        data.truncate(rows);
+        let policies = &self.plan.job.policies;
+        let nullable = matches!(self.reader, Reader::Nullable(_));
+        let null = nullable && policies.out_of_range == ValuePolicy::Null;
+        if is_placeholder(cursor.since(before.at())) {
+            progress.doubtful.push((self.column, reason));
+        } else if !(null && matches!(reason, Reason::OutOfRange | Reason::PrecisionLoss)) {
+            return Err(reason);
+        }
+        data.put_default();
+        Ok(())
+    }
+}
+
+impl From<Reason> for Reject {
+    fn from(reason: Reason) -> Reject {
+        Reject {
+            reason,
+            column: None,
+        }
+    }
+}
+
+fn declared(encoding: Encoding) -> Wire {
+    match encoding {
+        Encoding::Plain => Wire::Plain,
+        Encoding::Days => Wire::Days,
+        Encoding::Millis => Wire::Ticks(3),
+        Encoding::Micros => Wire::Ticks(6),
+        Encoding::Nanos => Wire::Ticks(9),
+        Encoding::Base64 => Wire::Base64,
+        Encoding::Unscaled => Wire::Unscaled(None),
+        Encoding::Json => Wire::Json,
+    }
+}

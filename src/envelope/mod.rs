@@ -1,0 +1,29 @@
+//! Kafka messages become rows: every message has exactly one [`Fate`], and nothing is coerced in silence.
+//!
+//! ```text
+//! message ─▶ form (bare, wrapped, null) ─▶ op ─▶ after, or key ─▶ cells of Rows
+//!              schema cached by its bytes        read where they stand, no tree in between
+//! ```
+//!
+//! A row depends on its message and its job alone. A null value is a delete of its Kafka key at its own version: right
+//! after a `d` that changes nothing, and it is all that compaction leaves of one.
+
+#![cfg_attr(
+    not(test),
+    deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)
+)]
+
+mod decoder;
+mod fate;
+mod image;
+mod json;
+mod key;
+mod placeholder;
+mod schema;
+mod value;
+
+pub use decoder::{Decoder, LARGEST_MESSAGE, Message};
+pub use fate::{Fate, Reason, Reject, Skip};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,103 @@
+//! What a job decodes, told in messages.
+
+mod changes;
+
+use super::{Decoder, Fate, Message, Reason};
+use crate::column::{Rows, Type};
+use crate::job::{Column, Encoding, Format, Policies, SilverJob};
+
+/// `id Int64, name Nullable(String)` keyed by `id`, and whatever else a test adds.
+pub(super) fn job(more: &[(&str, &str, Encoding)]) -> SilverJob {
+    let base = [("id", "Int64", Encoding::Plain)];
+    let column = |(name, kind, encoding): &(&str, &str, Encoding)| Column {
+        source: (*name).to_owned(),
+        name: (*name).to_owned(),
+        kind: Type::parse(kind).unwrap(),
+        encoding: *encoding,
+    };
+    SilverJob {
+        name: "orders".into(),
+        topic: "shop.public.orders".into(),
+        format: Format::DebeziumJson,
+        key: vec!["id".into()],
+        time_column: None,
+        columns: base.iter().chain(more).map(column).collect(),
+        exclude: vec![],
+        policies: Policies::default(),
+        epoch: 1,
+    }
+}
+
+pub(super) fn message<'a>(
+    offset: i64,
+    key: Option<&'a [u8]>,
+    value: Option<&'a [u8]>,
+) -> Message<'a> {
+    Message {
+        topic: "shop.public.orders",
+        partition: 3,
+        offset,
+        key,
+        value,
+    }
+}
+
+/// `row: {…declared columns…}`, `skip: …`, `reject: reason column`.
+pub(super) fn told(job: &SilverJob, key: Option<&str>, value: Option<&str>) -> String {
+    let mut rows = Rows::new(job);
+    let mut decoder = Decoder::new(job);
+    let message = message(7, key.map(str::as_bytes), value.map(str::as_bytes));
+    let fate = decoder.decode(&message, &mut rows);
+    tell(&fate, &rows)
+}
+
+pub(super) fn tell(fate: &Fate, rows: &Rows) -> String {
+    match fate {
+        Fate::Row => {
+            let shown = rows.show(rows.len() - 1);
+            let mut row: serde_json::Map<String, serde_json::Value> =
+                serde_json::from_str(&shown).unwrap();
+            let deleted = row["_deleted"] == 1;
+            row.retain(|name, _| !name.starts_with('_'));
+            let row = serde_json::Value::Object(row);
+            if deleted {
+                format!("delete: {row}")
+            } else {
+                format!("row: {row}")
+            }
+        }
+        Fate::Skip(skip) => format!("skip: {}", skip.as_str()),
+        Fate::Reject(reject) => {
+            let column = reject.column.as_deref().unwrap_or_default();
+            format!("reject: {} {column}", reject.reason.as_str())
+                .trim_end()
+                .to_owned()
+        }
+        Fate::Fail(error) => format!("fail: {error}"),
+    }
+}
+
+/// What a bare value becomes in a column of this type; the reason where it is rejected.
+pub(super) fn cell(kind: &str, encoding: Encoding, json: &str) -> String {
+    let job = job(&[("v", kind, encoding)]);
+    let value = format!(r#"{{"before":null,"after":{{"id":1,"v":{json}}},"op":"c"}}"#);
+    let told = told(&job, Some(r#"{"id":1}"#), Some(&value));
+    match told
+        .strip_prefix(r#"row: {"id":1,"v":"#)
+        .and_then(|row| row.strip_suffix('}'))
+    {
+        Some(value) => value.to_owned(),
+        None => told,
+    }
+}
+
+pub(super) const NO_COLUMN: Option<String> = None;
+
+#[test]
+fn reasons_are_told_apart_by_their_names() {
+    let reject = super::Reject::from(Reason::BadJson);
+    assert_eq!(
+        (reject.reason.as_str(), reject.column),
+        ("bad_json", NO_COLUMN)
+    );
+}
