@@ -125,16 +125,7 @@ impl Rows {
             None => data.put_default(),
         };
         let system = self.data.get_mut(self.declared..).unwrap_or_default();
-        if let [
-            version,
-            deleted,
-            partition,
-            lsn,
-            tx_id,
-            source_time,
-            topic @ ..,
-        ] = system
-        {
+        if let [version, deleted, topic, partition, lsn, tx_id, source_time] = system {
             version.put(origin.version.to_le_bytes());
             deleted.put([u8::from(origin.deleted)]);
             partition.put(origin.partition.to_le_bytes());
