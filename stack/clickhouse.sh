@@ -3,19 +3,20 @@
 # `bullion engine`.
 # Sourced by `stack`.
 
-clickhouse_available() { command -v clickhouse >/dev/null || [ -n "$(bullion_bin)" ]; }
-
-clickhouse_absence() { echo "no \`clickhouse\` on the PATH and no bullion binary with an engine is built"; }
-
-# The bullion that has an engine: $BULLION_BIN, or the newest of the builds.
+# The bullion whose engine is started: $BULLION_BIN, or the newer one of the builds.
 bullion_bin() {
-    local target=${CARGO_TARGET_DIR:-$CHECKOUT/target} candidate
-    for candidate in ${BULLION_BIN:+"$BULLION_BIN"} "$target/release/bullion" "$target/debug/bullion"; do
-        if [ -x "$candidate" ] && "$candidate" engine --help >/dev/null 2>&1; then
-            echo "$candidate"
-            return
-        fi
-    done
+    local target=${CARGO_TARGET_DIR:-$CHECKOUT/target} newest
+    newest=$target/release/bullion
+    [ ! "$target/debug/bullion" -nt "$newest" ] || newest=$target/debug/bullion
+    newest=${BULLION_BIN:-$newest}
+    [ ! -x "$newest" ] || echo "$newest"
+}
+
+need_clickhouse() {
+    ! command -v clickhouse >/dev/null && [ -z "$(bullion_bin)" ] || return 0
+    say "building bullion, whose engine is the stack's ClickHouse (cargo)"
+    "$HERE/setup" build
+    (cd "$CHECKOUT" && cargo build --release --locked)
 }
 
 clickhouse_prepare() {

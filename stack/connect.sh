@@ -4,8 +4,6 @@
 
 CONNECT_HEAP=512m
 
-connect_available() { true; }
-
 connect_prepare() {
     sed -e "s|@BROKER@|127.0.0.1:$(port kafka)|" -e "s|@REST@|127.0.0.1:$(port connect)|" -e "s|@PLUGINS@|$PLUGINS|" \
         "$HERE/connect.properties.in" >"$STATE/connect.properties"

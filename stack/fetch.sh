@@ -59,7 +59,7 @@ need_libchdb() {
     local folder=$CACHE/libchdb
     grep -qsF "\"version\": \"$LIBCHDB_VERSION\"" "$folder/package.json" && [ -s "$folder/libchdb.so" ] && return
     need_command npm npm
-    say "downloading ClickHouse as libchdb $LIBCHDB_VERSION, 170 MB (npm)"
+    say "downloading ClickHouse as libchdb $LIBCHDB_VERSION, 570 MB unpacked (npm)"
     rm -rf "$folder.part"
     mkdir -p "$folder.part"
     (cd "$folder.part" && npm pack --silent "@chdb/lib-linux-x64-gnu@$LIBCHDB_VERSION" >/dev/null && tar -xzf ./*.tgz --strip-components=1 && rm ./*.tgz)

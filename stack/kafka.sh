@@ -4,8 +4,6 @@
 
 KAFKA_HEAP=512m
 
-kafka_available() { true; }
-
 kafka_prepare() {
     local data=$STATE/kafka config=$STATE/kafka.properties
     [ ! -s "$data/meta.properties" ] || return 0

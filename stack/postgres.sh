@@ -13,8 +13,6 @@ as_postgres=()
 # The newest installed version's programs.
 postgres_bin() { find /usr/lib/postgresql -mindepth 2 -maxdepth 2 -name bin 2>/dev/null | sort -V | tail -n 1; }
 
-postgres_available() { true; }
-
 postgres_prepare() {
     local data=$STATE/postgres password=$STATE/postgres.password
     if [ -s "$data/PG_VERSION" ]; then
