@@ -21,4 +21,7 @@ pub mod job;
 pub mod migrate;
 pub mod shutdown;
 pub mod sink;
+pub mod source;
 pub mod telemetry;
+pub mod batch;
+pub mod checkpoint;

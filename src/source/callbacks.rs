@@ -1,0 +1,135 @@
+//! The consumer's configuration and what librdkafka calls back: it is noted here and answered by the flow.
+
+use std::collections::VecDeque;
+use std::ffi::{CStr, c_char, c_int, c_void};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use rdkafka_sys as ffi;
+
+use super::partitions::{self, c_string};
+use super::{Rebalance, properties};
+use crate::config::Kafka;
+use crate::error::{Error, Kind, Result};
+
+/// What the callbacks leave for the flow; librdkafka holds a pointer to it.
+#[derive(Default)]
+pub(super) struct Noted {
+    pub(super) rebalances: Mutex<VecDeque<Rebalance>>,
+    pub(super) closing: AtomicBool,
+}
+
+pub(super) fn configuration(config: &Kafka, noted: &Noted) -> Result<*mut ffi::rd_kafka_conf_t> {
+    // SAFETY: a configuration can always be made; `rd_kafka_new` takes it over
+    let conf = unsafe { ffi::rd_kafka_conf_new() };
+    for (name, value) in properties::consumer(config) {
+        let (c_name, c_value) = (c_string(&name)?, c_string(&value)?);
+        let mut message = [0 as c_char; 512];
+        // SAFETY: all pointers are alive, the texts are copied
+        let answer = unsafe {
+            ffi::rd_kafka_conf_set(
+                conf,
+                c_name.as_ptr(),
+                c_value.as_ptr(),
+                message.as_mut_ptr(),
+                message.len(),
+            )
+        };
+        if answer != ffi::RDKafkaConfRes::RD_KAFKA_CONF_OK {
+            // SAFETY: the configuration was not handed over yet
+            unsafe { ffi::rd_kafka_conf_destroy(conf) };
+            // librdkafka's own text would repeat the value, which may be a secret
+            return Err(Error::new(
+                Kind::Config,
+                format!("kafka property `{name}` is unknown or has a wrong value"),
+            ));
+        }
+    }
+    // SAFETY: `noted` is boxed and outlives the handle, which is destroyed in `Consumer::drop`
+    unsafe {
+        ffi::rd_kafka_conf_set_opaque(conf, std::ptr::from_ref(noted).cast_mut().cast::<c_void>());
+        ffi::rd_kafka_conf_set_rebalance_cb(conf, Some(note_rebalance));
+        ffi::rd_kafka_conf_set_error_cb(conf, Some(note_error));
+        ffi::rd_kafka_conf_set_offset_commit_cb(conf, Some(note_commit));
+        ffi::rd_kafka_conf_set_log_cb(conf, Some(log));
+    }
+    Ok(conf)
+}
+
+unsafe extern "C" fn note_rebalance(
+    handle: *mut ffi::rd_kafka_t,
+    code: ffi::RDKafkaRespErr,
+    partitions: *mut ffi::rd_kafka_topic_partition_list_t,
+    opaque: *mut c_void,
+) {
+    // SAFETY: `opaque` is the consumer's boxed `Noted`, which outlives the handle
+    let noted = unsafe { &*opaque.cast::<Noted>() };
+    if noted.closing.load(Ordering::Acquire) {
+        // SAFETY: called by librdkafka on a live handle; nobody is left to answer later
+        unsafe { ffi::rd_kafka_assign(handle, std::ptr::null()) };
+        return;
+    }
+    // SAFETY: librdkafka's list is valid during the callback
+    let listed = unsafe { partitions::read(partitions) };
+    let listed = listed
+        .into_iter()
+        .map(|positioned| positioned.partition)
+        .collect();
+    let rebalance = if code == ffi::RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS {
+        Rebalance::Assigned(listed)
+    // SAFETY: the handle is alive during its own callback
+    } else if unsafe { ffi::rd_kafka_assignment_lost(handle) } != 0 {
+        Rebalance::Lost(listed)
+    } else {
+        Rebalance::Revoked(listed)
+    };
+    let mut queue = noted
+        .rebalances
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner);
+    queue.push_back(rebalance);
+}
+
+unsafe extern "C" fn note_error(
+    _: *mut ffi::rd_kafka_t,
+    _: c_int,
+    reason: *const c_char,
+    _: *mut c_void,
+) {
+    if !reason.is_null() {
+        // SAFETY: librdkafka passes a NUL-terminated text
+        let reason = unsafe { CStr::from_ptr(reason) }.to_string_lossy();
+        tracing::warn!(%reason, "kafka is not well, waiting for it");
+    }
+}
+
+unsafe extern "C" fn note_commit(
+    _: *mut ffi::rd_kafka_t,
+    code: ffi::RDKafkaRespErr,
+    _: *mut ffi::rd_kafka_topic_partition_list_t,
+    _: *mut c_void,
+) {
+    use ffi::RDKafkaRespErr as Code;
+    if !matches!(
+        code,
+        Code::RD_KAFKA_RESP_ERR_NO_ERROR | Code::RD_KAFKA_RESP_ERR__NO_OFFSET
+    ) {
+        let error: ffi::RDKafkaErrorCode = code.into();
+        tracing::warn!(%error, "offsets were not committed, their messages may come again");
+    }
+}
+
+unsafe extern "C" fn log(
+    _: *const ffi::rd_kafka_t,
+    level: c_int,
+    facility: *const c_char,
+    text: *const c_char,
+) {
+    // syslog levels: 3 error, 4 warning; librdkafka repeats below what `note_error` says once
+    if level > 3 || facility.is_null() || text.is_null() {
+        return;
+    }
+    // SAFETY: librdkafka passes NUL-terminated texts
+    let (facility, text) = unsafe { (CStr::from_ptr(facility), CStr::from_ptr(text)) };
+    tracing::debug!(target: "librdkafka", "{}: {}", facility.to_string_lossy(), text.to_string_lossy());
+}

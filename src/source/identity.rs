@@ -1,0 +1,120 @@
+//! Who a topic is: the cluster it lives on, its id, how many partitions it has.
+
+use std::ffi::{CStr, c_char};
+
+use rdkafka_sys as ffi;
+
+use super::partitions::c_string;
+use super::{ANSWER, Consumer, millis};
+use crate::error::{Error, Kind, Result};
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    pub cluster_id: String,
+    /// empty where the broker is too old to have topic ids
+    pub topic_id: String,
+    pub partitions: u32,
+}
+
+impl Consumer {
+    /// Asks the brokers; a topic that does not exist is `Kind::NotFound`.
+    pub fn identify(&self, topic: &str) -> Result<Identity> {
+        let cluster_id = self.cluster_id()?;
+        let name = c_string(topic)?;
+        let mut names = [name.as_ptr()];
+        // SAFETY: every object made here is freed here; the event owns the answer until then
+        unsafe {
+            let topics = ffi::rd_kafka_TopicCollection_of_topic_names(names.as_mut_ptr(), 1);
+            let options = ffi::rd_kafka_AdminOptions_new(
+                self.handle,
+                ffi::RDKafkaAdminOp::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS,
+            );
+            let mut message = [0 as c_char; 256];
+            ffi::rd_kafka_AdminOptions_set_request_timeout(
+                options,
+                millis(ANSWER),
+                message.as_mut_ptr(),
+                message.len(),
+            );
+            let answers = ffi::rd_kafka_queue_new(self.handle);
+            ffi::rd_kafka_DescribeTopics(self.handle, topics, options, answers);
+            // librdkafka answers within the request's timeout; twice that is a fault of its own
+            let event = ffi::rd_kafka_queue_poll(answers, 2 * millis(ANSWER));
+            let read = self.read_answer(event, topic);
+            if !event.is_null() {
+                ffi::rd_kafka_event_destroy(event);
+            }
+            ffi::rd_kafka_queue_destroy(answers);
+            ffi::rd_kafka_AdminOptions_destroy(options);
+            ffi::rd_kafka_TopicCollection_destroy(topics);
+            let (topic_id, partitions) = read?;
+            Ok(Identity {
+                cluster_id,
+                topic_id,
+                partitions,
+            })
+        }
+    }
+
+    /// # Safety
+    /// `event` must be null or a valid event of this consumer.
+    unsafe fn read_answer(
+        &self,
+        event: *mut ffi::rd_kafka_event_t,
+        topic: &str,
+    ) -> Result<(String, u32)> {
+        let doing = format!("describe topic {topic}");
+        if event.is_null() {
+            return Err(self.explain(ffi::RDKafkaErrorCode::OperationTimedOut, &doing));
+        }
+        // SAFETY: the event is valid, its parts live as long as it does
+        unsafe {
+            self.checked(ffi::rd_kafka_event_error(event), &doing)?;
+            let result = ffi::rd_kafka_event_DescribeTopics_result(event);
+            let mut count = 0;
+            let described = ffi::rd_kafka_DescribeTopics_result_topics(result, &raw mut count);
+            if result.is_null() || described.is_null() || count == 0 {
+                return Err(self.explain(ffi::RDKafkaErrorCode::UnknownTopicOrPartition, &doing));
+            }
+            let description = *described;
+            let error = ffi::rd_kafka_TopicDescription_error(description);
+            let code = ffi::rd_kafka_error_code(error);
+            if code == ffi::RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART {
+                return Err(Error::new(
+                    Kind::NotFound,
+                    format!("kafka at {} has no topic {topic}", self.brokers),
+                )
+                .advise("check `topic` in the job; Debezium makes a topic when it publishes its first change"));
+            }
+            self.checked(code, &doing)?;
+            let mut partitions = 0;
+            ffi::rd_kafka_TopicDescription_partitions(description, &raw mut partitions);
+            let id = ffi::rd_kafka_TopicDescription_topic_id(description);
+            let text = if id.is_null() {
+                std::ptr::null()
+            } else {
+                ffi::rd_kafka_Uuid_base64str(id)
+            };
+            let id = if text.is_null() {
+                String::new()
+            } else {
+                CStr::from_ptr(text).to_string_lossy().into_owned()
+            };
+            Ok((id, u32::try_from(partitions).unwrap_or(u32::MAX)))
+        }
+    }
+
+    fn cluster_id(&self) -> Result<String> {
+        // SAFETY: the text is ours to free
+        unsafe {
+            let text = ffi::rd_kafka_clusterid(self.handle, millis(ANSWER));
+            if text.is_null() {
+                let code = ffi::RDKafkaErrorCode::BrokerTransportFailure;
+                return Err(self.explain(code, "read the cluster id"));
+            }
+            let id = CStr::from_ptr(text).to_string_lossy().into_owned();
+            ffi::rd_kafka_mem_free(self.handle, text.cast());
+            Ok(id)
+        }
+    }
+}

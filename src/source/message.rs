@@ -1,0 +1,161 @@
+//! Messages as librdkafka hands them over: borrowed, freed with their batch.
+
+use std::ffi::{CStr, c_void};
+
+use rdkafka_sys as ffi;
+
+/// What one receive call brought. Everything borrowed from it lives as long as it does.
+pub struct Received {
+    pub(super) messages: Vec<*mut ffi::rd_kafka_message_t>,
+}
+
+/// One of them: a message, the end of a partition, or an error.
+pub enum Item<'a> {
+    Message(RawMessage<'a>),
+    /// everything below `offset` has been handed over, and nothing above it exists yet
+    EndOfPartition {
+        topic: &'a CStr,
+        partition: i32,
+        offset: i64,
+    },
+    Error {
+        code: ffi::RDKafkaErrorCode,
+        topic: Option<&'a CStr>,
+        partition: i32,
+    },
+}
+
+#[derive(Clone, Copy)]
+pub struct RawMessage<'a> {
+    raw: &'a ffi::rd_kafka_message_t,
+}
+
+impl Received {
+    pub(super) fn with_capacity(most: usize) -> Received {
+        Received {
+            messages: Vec::with_capacity(most),
+        }
+    }
+
+    pub fn is_full(&self) -> bool {
+        self.messages.len() == self.messages.capacity()
+    }
+
+    pub fn items(&self) -> impl Iterator<Item = Item<'_>> {
+        self.messages.iter().map(|message| {
+            // SAFETY: librdkafka gave us the message; it is freed only in `clear`, which needs `&mut self`
+            let raw = unsafe { &**message };
+            match raw.err {
+                ffi::RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR => {
+                    Item::Message(RawMessage { raw })
+                }
+                ffi::RDKafkaRespErr::RD_KAFKA_RESP_ERR__PARTITION_EOF => Item::EndOfPartition {
+                    topic: topic_name(raw).unwrap_or_default(),
+                    partition: raw.partition,
+                    offset: raw.offset,
+                },
+                code => Item::Error {
+                    code: code.into(),
+                    topic: topic_name(raw),
+                    partition: raw.partition,
+                },
+            }
+        })
+    }
+
+    pub(super) fn clear(&mut self) {
+        for message in self.messages.drain(..) {
+            // SAFETY: each message was given to us once and is freed once
+            unsafe { ffi::rd_kafka_message_destroy(message) }
+        }
+    }
+}
+
+impl Drop for Received {
+    fn drop(&mut self) {
+        self.clear();
+    }
+}
+
+fn topic_name(raw: &ffi::rd_kafka_message_t) -> Option<&CStr> {
+    if raw.rkt.is_null() {
+        return None;
+    }
+    // SAFETY: the topic handle lives as long as its message, its name is NUL-terminated
+    Some(unsafe { CStr::from_ptr(ffi::rd_kafka_topic_name(raw.rkt)) })
+}
+
+impl<'a> RawMessage<'a> {
+    /// Equal for messages of the same topic of one consumer: cheaper to compare than names.
+    pub fn topic_handle(&self) -> usize {
+        self.raw.rkt as usize
+    }
+
+    pub fn topic(&self) -> &'a CStr {
+        topic_name(self.raw).unwrap_or_default()
+    }
+
+    pub fn partition(&self) -> i32 {
+        self.raw.partition
+    }
+
+    pub fn offset(&self) -> i64 {
+        self.raw.offset
+    }
+
+    pub fn key(&self) -> Option<&'a [u8]> {
+        bytes(self.raw.key, self.raw.key_len)
+    }
+
+    pub fn value(&self) -> Option<&'a [u8]> {
+        bytes(self.raw.payload, self.raw.len)
+    }
+
+    /// Milliseconds since 1970, as the producer or the broker set them.
+    pub fn timestamp(&self) -> Option<i64> {
+        let mut kind = ffi::rd_kafka_timestamp_type_t::RD_KAFKA_TIMESTAMP_NOT_AVAILABLE;
+        // SAFETY: the message is alive, the type is written to our variable
+        let millis = unsafe { ffi::rd_kafka_message_timestamp(self.raw, &raw mut kind) };
+        (millis >= 0).then_some(millis)
+    }
+
+    /// Name and value of every header, in order.
+    pub fn headers(&self) -> Vec<(String, Option<Vec<u8>>)> {
+        let mut headers = std::ptr::null_mut();
+        // SAFETY: the headers stay owned by the message, which is alive
+        let code = unsafe { ffi::rd_kafka_message_headers(self.raw, &raw mut headers) };
+        if code != ffi::RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR {
+            return Vec::new();
+        }
+        let mut found = Vec::new();
+        loop {
+            let mut name = std::ptr::null();
+            let mut value: *const c_void = std::ptr::null();
+            let mut size = 0;
+            // SAFETY: an index past the end is answered by an error code
+            let code = unsafe {
+                ffi::rd_kafka_header_get_all(
+                    headers,
+                    found.len(),
+                    &raw mut name,
+                    &raw mut value,
+                    &raw mut size,
+                )
+            };
+            if code != ffi::RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR {
+                return found;
+            }
+            // SAFETY: names are NUL-terminated and live as long as the message
+            let name = unsafe { CStr::from_ptr(name) }
+                .to_string_lossy()
+                .into_owned();
+            found.push((name, bytes(value.cast_mut(), size).map(<[u8]>::to_vec)));
+        }
+    }
+}
+
+fn bytes<'a>(start: *mut c_void, length: usize) -> Option<&'a [u8]> {
+    // SAFETY: librdkafka gives a null pointer or `length` readable bytes that live as long as the message;
+    // callers tie the result to that lifetime
+    (!start.is_null()).then(|| unsafe { std::slice::from_raw_parts(start.cast::<u8>(), length) })
+}

@@ -1,0 +1,109 @@
+//! librdkafka's configuration: what bullion rests on, what makes it fast, what the user asked for.
+
+use std::collections::BTreeMap;
+
+use secrecy::ExposeSecret;
+
+use crate::config::Kafka;
+
+/// Every property, in the order of precedence: defaults of ours ◀ the user's ◀ what correctness rests on.
+pub fn consumer(config: &Kafka) -> BTreeMap<String, String> {
+    let mut properties: BTreeMap<String, String> = BTreeMap::new();
+    let mut set = |name: &str, value: &str| {
+        properties.insert(name.to_owned(), value.to_owned());
+    };
+    for (name, value) in TUNING {
+        set(name, value);
+    }
+    let next_protocol = config
+        .properties
+        .get("group.protocol")
+        .is_some_and(|p| p == "consumer");
+    if !next_protocol {
+        // under `group.protocol=consumer` the broker owns these, and librdkafka refuses them
+        for (name, value) in CLASSIC_GROUP {
+            set(name, value);
+        }
+    }
+    for (name, value) in GUARANTEES {
+        set(name, value);
+    }
+    // last, so that the test that breaks a guarantee on purpose can: `config` refuses them otherwise
+    for (name, value) in &config.properties {
+        set(name, value);
+    }
+    set("bootstrap.servers", &config.brokers);
+    set("group.id", &config.group);
+    if let Some(password) = &config.sasl_password {
+        set("sasl.password", password.expose_secret());
+    }
+    properties
+}
+
+const TUNING: [(&str, &str); 7] = [
+    ("client.id", "bullion"),
+    // memory: what waits undecoded, for all partitions together (the default is 64 MiB)
+    ("queued.max.messages.kbytes", "16384"),
+    ("queued.min.messages", "20000"),
+    // compressed bytes; Debezium's JSON unpacks to six times as much
+    ("fetch.max.bytes", "8388608"),
+    ("max.partition.fetch.bytes", "1048576"),
+    // the default of 1000 ms is a stall whenever the queue was full
+    ("fetch.queue.backoff.ms", "10"),
+    ("fetch.wait.max.ms", "50"),
+];
+
+const CLASSIC_GROUP: [(&str, &str); 2] = [
+    ("partition.assignment.strategy", "cooperative-sticky"),
+    ("session.timeout.ms", "30000"),
+];
+
+const GUARANTEES: [(&str, &str); 6] = [
+    // offsets are committed by hand, after ClickHouse has the rows
+    ("enable.auto.commit", "false"),
+    ("enable.auto.offset.store", "false"),
+    // lost offsets stop a job, they never jump in silence
+    ("auto.offset.reset", "error"),
+    // the end of a partition is told, so trailing control records cannot hide it
+    ("enable.partition.eof", "true"),
+    ("isolation.level", "read_committed"),
+    // a topic that does not exist is our error to report
+    ("allow.auto.create.topics", "false"),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::FirstStart;
+
+    fn kafka(properties: &[(&str, &str)]) -> Kafka {
+        let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        Kafka {
+            brokers: "b:9092".to_owned(),
+            group: "g".to_owned(),
+            first_start: FirstStart::Earliest,
+            properties: properties.iter().map(owned).collect(),
+            sasl_password: None,
+        }
+    }
+
+    #[test]
+    fn the_newer_group_protocol_is_not_given_the_classic_ones_properties() {
+        let classic = consumer(&kafka(&[]));
+        assert_eq!(
+            classic["partition.assignment.strategy"],
+            "cooperative-sticky"
+        );
+        let newer = consumer(&kafka(&[("group.protocol", "consumer")]));
+        for (name, _) in CLASSIC_GROUP {
+            assert!(!newer.contains_key(name), "{name}");
+        }
+        assert_eq!(newer["enable.auto.commit"], "false");
+    }
+
+    #[test]
+    fn what_the_user_sets_wins_over_tuning() {
+        let properties = consumer(&kafka(&[("fetch.wait.max.ms", "5")]));
+        assert_eq!(properties["fetch.wait.max.ms"], "5");
+    }
+}
