@@ -34,7 +34,11 @@ pub struct DeadLetter {
 impl DeadLetter {
     fn bytes(&self) -> usize {
         let length = |bytes: &Option<Vec<u8>>| bytes.as_ref().map_or(0, Vec::len);
-        let headers: usize = self.headers.iter().map(|(name, value)| name.len() + length(value)).sum();
+        let headers: usize = self
+            .headers
+            .iter()
+            .map(|(name, value)| name.len() + length(value))
+            .sum();
         size_of::<DeadLetter>() + length(&self.key) + length(&self.value) + headers
     }
 }
@@ -82,7 +86,9 @@ impl Batch {
     /// Large enough or old enough to be written.
     pub fn is_due(&self, now: Instant, behind: bool) -> bool {
         let linger = if behind { LINGER_BEHIND } else { LINGER };
-        let old = self.opened.is_some_and(|opened| now.duration_since(opened) >= linger);
+        let old = self
+            .opened
+            .is_some_and(|opened| now.duration_since(opened) >= linger);
         old || self.is_full()
     }
 

@@ -52,7 +52,9 @@ impl Checkpoint {
     }
 
     pub fn iter(&self) -> impl Iterator<Item = (i32, Position)> {
-        self.0.iter().map(|(partition, position)| (*partition, *position))
+        self.0
+            .iter()
+            .map(|(partition, position)| (*partition, *position))
     }
 }
 
@@ -106,12 +108,18 @@ impl InFlight {
         }
     }
 
-    pub fn is_empty(&self) -> bool {
-        self.batches.is_empty()
+    /// Nothing is on its way any more; what landed may still wait to be taken out.
+    pub fn is_settled(&self) -> bool {
+        self.batches.iter().all(|batch| batch.durable)
     }
 
-    pub fn len(&self) -> usize {
-        self.batches.len()
+    /// Writes under way.
+    pub fn writing(&self) -> usize {
+        self.batches.iter().filter(|batch| !batch.durable).count()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.batches.is_empty()
     }
 
     /// Memory of what is not durable yet.
@@ -160,6 +168,9 @@ mod tests {
         checkpoint.advance(0, 4, Some(1_000));
         checkpoint.advance(0, 11, None);
         let position = checkpoint.get(0).unwrap();
-        assert_eq!((position.next_offset, position.source_time), (11, Some(1_000)));
+        assert_eq!(
+            (position.next_offset, position.source_time),
+            (11, Some(1_000))
+        );
     }
 }

@@ -9,6 +9,8 @@
 //! `lease`, `ledger`) import no flow; flows (`ingest`, `gold`, `backfill`, `schedule`) join them and do not import
 //! each other, except that `backfill` and `schedule` call `gold` and `ingest`.
 
+pub mod batch;
+pub mod checkpoint;
 pub mod cli;
 pub mod column;
 pub mod config;
@@ -17,11 +19,10 @@ pub mod embedded;
 pub mod envelope;
 pub mod error;
 pub mod fault;
+pub mod ingest;
 pub mod job;
 pub mod migrate;
 pub mod shutdown;
 pub mod sink;
 pub mod source;
 pub mod telemetry;
-pub mod batch;
-pub mod checkpoint;

@@ -3,6 +3,7 @@
 mod check;
 mod config;
 mod engine;
+mod ingest;
 mod migrate;
 pub mod out;
 
@@ -53,6 +54,8 @@ enum Command {
     Check(check::Args),
     /// Show the configuration
     Config(config::Args),
+    /// Read silver topics into ClickHouse
+    Ingest(ingest::Args),
     /// Create or extend the ops, silver and gold objects in ClickHouse
     Migrate(migrate::Args),
     /// ClickHouse's engine behind its HTTP interface, in the foreground
@@ -143,6 +146,7 @@ impl Command {
         match self {
             Command::Check(args) => check::run(args, context),
             Command::Config(args) => config::run(args, context),
+            Command::Ingest(args) => ingest::run(args, context).await,
             Command::Migrate(args) => migrate::run(args, context).await,
             Command::Engine(args) => engine::run(args, context).await,
         }

@@ -102,6 +102,28 @@ impl ClickHouse {
         sent.await.map_err(|error| self.explain(error))
     }
 
+    /// A few rows of our own bookkeeping, in one request; column names come from the row's type.
+    pub async fn insert_rows<T>(&self, table: &str, rows: &[T]) -> Result<()>
+    where
+        T: RowOwned + clickhouse::RowWrite,
+    {
+        let sent = async {
+            let mut insert = self
+                .client
+                .insert_unescaped::<T>(table)
+                .await?
+                .with_timeouts(Some(INSERT_TIMEOUT), Some(INSERT_TIMEOUT));
+            for (name, value) in INSERT_SETTINGS {
+                insert = insert.with_setting(name, value);
+            }
+            for row in rows {
+                insert.write(row).await?;
+            }
+            insert.end().await
+        };
+        sent.await.map_err(|error| self.explain(error))
+    }
+
     /// Sorts an error of the crate into a kind and names the server.
     pub fn explain(&self, error: clickhouse::error::Error) -> Error {
         use clickhouse::error::Error as Cause;

@@ -1,3 +1,5 @@
 //! Where rows become durable.
 
+pub mod checkpoints;
 pub mod clickhouse;
+pub mod dead_letters;

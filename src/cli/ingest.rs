@@ -1,0 +1,90 @@
+//! `bullion ingest`: silver tables from their topics.
+
+use serde_json::{Map, Value, json};
+
+use super::{Context, Outcome, out};
+use crate::error::{Error, Result};
+use crate::ingest::{self, Counters, Request, Status, Summary};
+
+#[derive(clap::Args)]
+pub struct Args {
+    /// Silver jobs [default: all]
+    #[arg(value_name = "JOB")]
+    jobs: Vec<String>,
+    /// End when each partition has reached the end it had at the start
+    #[arg(long)]
+    until_caught_up: bool,
+    /// Show what would become of the next N messages of each job, and write nothing
+    #[arg(long, value_name = "N", conflicts_with = "until_caught_up")]
+    peek: Option<usize>,
+}
+
+pub async fn run(args: Args, context: Context) -> Result<Outcome> {
+    let (config, jobs) = context.declarations()?;
+    let jobs = jobs.select_silver(&args.jobs)?;
+    if let Some(count) = args.peek {
+        let lines = ingest::peek(&config, &jobs, count).await?;
+        if context.output == out::Format::Text {
+            lines.iter().for_each(out::line);
+        }
+        return Ok(Outcome::done("done").with("messages", lines));
+    }
+    let request = Request {
+        jobs,
+        until_caught_up: args.until_caught_up,
+    };
+    let status = Status::default();
+    let shown = tokio::spawn(status.clone().show(out::is_terminal()));
+    let summary = ingest::run(&config, request, status, context.shutdown.clone()).await;
+    shown.abort();
+    let summary = summary?;
+    let outcome = report(&summary, context.output);
+    if let Some(signal) = context.shutdown.requested() {
+        // drained: what was read is durable and committed
+        return Err(signal.error());
+    }
+    match summary.jobs.into_values().find_map(|job| job.failed) {
+        Some(error) => Err(error),
+        None => Ok(outcome),
+    }
+}
+
+fn report(summary: &Summary, output: out::Format) -> Outcome {
+    let mut jobs = Map::new();
+    for (name, job) in &summary.jobs {
+        if output == out::Format::Text {
+            out::line(line(name, &job.counters, job.failed.as_ref()));
+        }
+        let counters = &job.counters;
+        let counted = json!({
+            "messages": counters.messages, "rows": counters.rows, "written": counters.written,
+            "inserts": counters.inserts, "skips": counters.skips, "rejects": counters.rejects,
+            "failed": job.failed.as_ref().map(ToString::to_string),
+        });
+        jobs.insert(name.clone(), counted);
+    }
+    let messages: u64 = summary.jobs.values().map(|job| job.counters.messages).sum();
+    Outcome::done(if messages == 0 { "noop" } else { "done" })
+        .with("jobs", Value::Object(jobs))
+        .with("seconds", summary.seconds)
+}
+
+fn line(name: &str, counters: &Counters, failed: Option<&Error>) -> String {
+    let total = |counts: &std::collections::BTreeMap<&str, u64>| counts.values().sum::<u64>();
+    let mut line = format!(
+        "{name}: {} messages, {} rows, {} skipped, {} rejected",
+        counters.messages,
+        counters.rows,
+        total(&counters.skips),
+        total(&counters.rejects)
+    );
+    for (reason, count) in &counters.rejects {
+        line.push_str(&format!(
+            "\n  rejected {count} {reason}: see ops.dead_letters"
+        ));
+    }
+    if let Some(error) = failed {
+        line.push_str(&format!("\n  stopped: {error}"));
+    }
+    line
+}

@@ -1,0 +1,294 @@
+//! One job within ingest: its decoder, the batch it gathers, and its batches on their way.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::mpsc::Sender;
+use std::time::Instant;
+
+use tokio::runtime::Handle;
+
+use super::write::{Target, Written};
+use crate::batch::{Batch, DeadLetter};
+use crate::checkpoint::{Checkpoint, InFlight};
+use crate::envelope::{Decoder, Fate, Message, Reject};
+use crate::error::{Error, Kind, Result};
+use crate::source::{Partition, RawMessage};
+
+/// Writes under way per job: one is encoded while ClickHouse works on the other.
+const MOST_IN_FLIGHT: usize = 2;
+/// The breaker looks at this many messages at a time …
+const BREAKER_WINDOW: u32 = 1_000;
+/// … and stops the job when so many of them are rejected: a wrong job, not a few bad messages.
+const BREAKER_REJECTS: u32 = 500;
+
+pub struct Lane {
+    pub target: Arc<Target>,
+    pub in_flight: InFlight,
+    pub counters: Counters,
+    /// why the job stopped; its partitions stay paused while the other jobs go on
+    pub failed: Option<Error>,
+    /// partitions of the job's topic that are ours now
+    pub owned: BTreeMap<i32, Owned>,
+    decoder: Decoder,
+    batch: Batch,
+    breaker: Breaker,
+}
+
+/// A partition that is ours.
+#[derive(Clone, Copy, Debug)]
+pub struct Owned {
+    /// first offset that was not received yet
+    pub next: i64,
+    /// first offset that is not durable yet
+    pub durable: i64,
+    /// latest time of the source below `durable`, milliseconds since 1970
+    pub source_time: Option<i64>,
+}
+
+/// What happened to a job's messages since the start.
+#[derive(Clone, Debug, Default)]
+pub struct Counters {
+    pub messages: u64,
+    pub rows: u64,
+    pub rejects: BTreeMap<&'static str, u64>,
+    pub skips: BTreeMap<&'static str, u64>,
+    /// rows that reached ClickHouse, after the collapse per key
+    pub written: u64,
+    pub inserts: u64,
+    /// latest time of the source, milliseconds since 1970
+    pub source_time: Option<i64>,
+}
+
+#[derive(Default)]
+struct Breaker {
+    messages: u32,
+    rejects: u32,
+}
+
+/// The end of one write, as it reaches the consuming thread.
+pub struct Landed {
+    pub lane: usize,
+    pub id: u64,
+    pub result: Result<Written>,
+}
+
+impl Lane {
+    pub fn new(target: Target) -> Lane {
+        Lane {
+            decoder: Decoder::new(&target.job),
+            batch: Batch::new(&target.job),
+            in_flight: InFlight::default(),
+            counters: Counters::default(),
+            breaker: Breaker::default(),
+            failed: None,
+            owned: BTreeMap::new(),
+            target: Arc::new(target),
+        }
+    }
+
+    /// Gives the message its fate.
+    pub fn take(&mut self, raw: &RawMessage<'_>, now: Instant) {
+        if self.failed.is_some() {
+            return;
+        }
+        let message = Message {
+            topic: &self.target.job.topic,
+            partition: raw.partition(),
+            offset: raw.offset(),
+            key: raw.key(),
+            value: raw.value(),
+        };
+        self.counters.messages += 1;
+        let fate = self.decoder.decode(&message, &mut self.batch.rows);
+        match fate {
+            Fate::Row => self.counters.rows += 1,
+            Fate::Skip(skip) => *self.counters.skips.entry(skip.as_str()).or_default() += 1,
+            Fate::Reject(reject) => self.reject(raw, reject),
+            Fate::Fail(error) => {
+                let place = format!("partition {} offset {}", raw.partition(), raw.offset());
+                self.fail(error.context(format!("topic {} {place}", self.target.job.topic)));
+                return;
+            }
+        }
+        let source_time = self.decoder.source_time();
+        self.counters.source_time = self.counters.source_time.max(source_time);
+        self.cover(raw.partition(), raw.offset() + 1, source_time, now);
+        self.mind_breaker();
+    }
+
+    /// The partition ends at `next`: what lies between (control records) needs no fate.
+    pub fn reach_end(&mut self, partition: i32, next: i64, now: Instant) {
+        let moves = self
+            .owned
+            .get(&partition)
+            .is_some_and(|owned| owned.next < next);
+        if self.failed.is_none() && moves {
+            self.cover(partition, next, None, now);
+        }
+    }
+
+    fn cover(&mut self, partition: i32, next: i64, source_time: Option<i64>, now: Instant) {
+        // a message of a partition that was lost meanwhile: its row is harmless, its offset is not ours to commit
+        if let Some(owned) = self.owned.get_mut(&partition) {
+            owned.next = next;
+            self.batch.cover(partition, next, source_time, now);
+        }
+    }
+
+    fn reject(&mut self, raw: &RawMessage<'_>, reject: Reject) {
+        let reason = reject.reason.as_str();
+        let count = self.counters.rejects.entry(reason).or_default();
+        *count += 1;
+        self.breaker.rejects += 1;
+        if *count == 1 {
+            tracing::warn!(
+                job = self.target.job.name,
+                topic = self.target.job.topic,
+                partition = raw.partition(),
+                offset = raw.offset(),
+                reason,
+                column = reject.column,
+                "message rejected; it stays in ops.dead_letters, further ones of this reason are only counted"
+            );
+        }
+        self.batch.reject(DeadLetter {
+            partition: raw.partition(),
+            offset: raw.offset(),
+            version: version(self.target.job.epoch, raw.offset()),
+            reason,
+            column: reject.column.unwrap_or_default(),
+            key: raw.key().map(<[u8]>::to_vec),
+            value: raw.value().map(<[u8]>::to_vec),
+            headers: raw.headers(),
+            message_time: raw.timestamp(),
+        });
+    }
+
+    fn mind_breaker(&mut self) {
+        self.breaker.messages += 1;
+        if self.breaker.rejects >= BREAKER_REJECTS {
+            let counted: Vec<String> = self
+                .counters
+                .rejects
+                .iter()
+                .map(|(reason, count)| format!("{count} {reason}"))
+                .collect();
+            self.fail(Error::new(
+                Kind::TooManyRejects,
+                format!(
+                    "job {}: {} of the last {} messages of topic {} were rejected ({})",
+                    self.target.job.name,
+                    self.breaker.rejects,
+                    self.breaker.messages,
+                    self.target.job.topic,
+                    counted.join(", ")
+                ),
+            ));
+        } else if self.breaker.messages >= BREAKER_WINDOW {
+            self.breaker = Breaker::default();
+        }
+    }
+
+    /// Stops this job alone. What it gathered is given up: nothing past the last durable batch is committed.
+    pub fn fail(&mut self, error: Error) {
+        tracing::error!(job = self.target.job.name, %error, next = error.advice(), "job stopped, its topic is paused");
+        self.batch = Batch::new(&self.target.job);
+        self.failed = Some(error);
+    }
+
+    /// No further write can start before one ends.
+    pub fn is_blocked(&self) -> bool {
+        self.in_flight.writing() >= MOST_IN_FLIGHT
+    }
+
+    /// The batch is as large as an insert may be: it goes as soon as a write may start.
+    pub fn is_full(&self) -> bool {
+        self.batch.is_full()
+    }
+
+    pub fn partition(&self, number: i32) -> Partition {
+        Partition {
+            topic: self.target.job.topic.clone(),
+            number,
+        }
+    }
+
+    pub fn partitions(&self) -> Vec<Partition> {
+        self.owned
+            .keys()
+            .map(|number| self.partition(*number))
+            .collect()
+    }
+
+    pub fn is_due(&self, now: Instant, behind: bool) -> bool {
+        !self.batch.is_empty() && !self.is_blocked() && self.batch.is_due(now, behind)
+    }
+
+    pub fn has_gathered(&self) -> bool {
+        !self.batch.is_empty()
+    }
+
+    /// Memory of rows that are not durable yet.
+    pub fn bytes(&self) -> usize {
+        self.batch.bytes() + self.in_flight.bytes()
+    }
+
+    /// Starts the write of what was gathered; its end arrives at `landed`.
+    pub fn hand_over(&mut self, index: usize, runtime: &Handle, landed: &Sender<Landed>) {
+        let batch = std::mem::replace(&mut self.batch, Batch::new(&self.target.job));
+        let id = self
+            .in_flight
+            .hand_over(batch.checkpoint.clone(), batch.bytes());
+        let target = Arc::clone(&self.target);
+        let landed = landed.clone();
+        runtime.spawn(async move {
+            let result = target.write(batch).await;
+            // the consuming thread is gone only when the process ends
+            let _ = landed.send(Landed {
+                lane: index,
+                id,
+                result,
+            });
+        });
+    }
+
+    /// A write has ended.
+    pub fn land(&mut self, id: u64, result: Result<Written>) {
+        match result {
+            Ok(written) => {
+                self.in_flight.durable(id);
+                self.counters.written += written.rows as u64;
+                self.counters.inserts += u64::from(written.rows > 0);
+            }
+            Err(error) => {
+                if self.failed.is_none() {
+                    self.fail(error);
+                }
+            }
+        }
+    }
+
+    /// Takes out what landed and gives the offsets that may be committed.
+    pub fn take_durable(&mut self) -> Checkpoint {
+        let reached = self.in_flight.take_durable();
+        for (partition, position) in reached.iter() {
+            if let Some(owned) = self.owned.get_mut(&partition) {
+                owned.durable = owned.durable.max(position.next_offset);
+                owned.source_time = owned.source_time.max(position.source_time);
+            }
+        }
+        reached
+    }
+
+    /// The partition belongs to somebody else now.
+    pub fn forget(&mut self, partition: i32) {
+        self.owned.remove(&partition);
+        self.batch.checkpoint.forget(partition);
+        self.in_flight.forget(partition);
+    }
+}
+
+/// `_version` of the row that this message would have been.
+fn version(epoch: u8, offset: i64) -> u64 {
+    (u64::from(epoch) << 56) | (u64::try_from(offset).unwrap_or(0) << 8)
+}

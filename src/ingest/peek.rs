@@ -1,0 +1,102 @@
+//! `bullion ingest --peek N`: what would become of the next messages. Reads outside of the group and writes nothing.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use super::start::{Known, position};
+use crate::column::Rows;
+use crate::config::Config;
+use crate::envelope::{Decoder, Fate, Message};
+use crate::error::Result;
+use crate::job::SilverJob;
+use crate::sink::checkpoints;
+use crate::sink::clickhouse::ClickHouse;
+use crate::source::{Consumer, Item, Partition};
+
+/// A topic that has nothing new to show is left after this.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// One line for each of the next `count` messages of each job.
+pub async fn peek(config: &Config, jobs: &[SilverJob], count: usize) -> Result<Vec<String>> {
+    let clickhouse = ClickHouse::connect(&config.clickhouse).await?;
+    let mut lines = Vec::new();
+    for job in jobs {
+        let mut consumer = Consumer::new(&config.kafka)?;
+        let partitions = consumer.identify(&job.topic)?.partitions;
+        let group = &config.kafka.group;
+        let known = checkpoints::read(&clickhouse, &config.clickhouse.ops, group, job).await?;
+        let topic = |number: u32| Partition {
+            topic: job.topic.clone(),
+            number: i32::try_from(number).unwrap_or(i32::MAX),
+        };
+        let partitions: Vec<Partition> = (0..partitions).map(topic).collect();
+        let mut starts = Vec::new();
+        let mut left = BTreeMap::new();
+        for found in consumer.committed(&partitions)? {
+            let (low, high) = consumer.watermarks(&found.partition)?;
+            let known = Known {
+                committed: found.offset,
+                checkpoint: known.get(&found.partition.number).copied(),
+                low,
+                high,
+            };
+            let start = position(job, &found.partition, &known, config.kafka.first_start)?;
+            if start < high {
+                left.insert(found.partition.number, high);
+                starts.push((found.partition, start));
+            }
+        }
+        consumer.assign_exactly(&starts)?;
+        lines.extend(show(&mut consumer, job, count, left));
+    }
+    Ok(lines)
+}
+
+fn show(
+    consumer: &mut Consumer,
+    job: &SilverJob,
+    count: usize,
+    mut left: BTreeMap<i32, i64>,
+) -> Vec<String> {
+    let mut decoder = Decoder::new(job);
+    let mut rows = Rows::new(job);
+    let mut lines = Vec::new();
+    let until = Instant::now() + PATIENCE;
+    while lines.len() < count && !left.is_empty() && Instant::now() < until {
+        for item in consumer.receive(Duration::from_millis(100)).items() {
+            match item {
+                Item::Message(raw) if lines.len() < count => {
+                    let message = Message {
+                        topic: &job.topic,
+                        partition: raw.partition(),
+                        offset: raw.offset(),
+                        key: raw.key(),
+                        value: raw.value(),
+                    };
+                    let fate = match decoder.decode(&message, &mut rows) {
+                        Fate::Row => format!("row {}", rows.show(rows.len() - 1)),
+                        Fate::Skip(skip) => format!("skip {}", skip.as_str()),
+                        Fate::Reject(reject) => {
+                            let column = reject
+                                .column
+                                .map_or(String::new(), |column| format!(" ({column})"));
+                            format!("reject {}{column}", reject.reason.as_str())
+                        }
+                        Fate::Fail(error) => format!("fail {error}"),
+                    };
+                    lines.push(format!(
+                        "{} partition {} offset {}: {fate}",
+                        job.name,
+                        raw.partition(),
+                        raw.offset()
+                    ));
+                }
+                Item::EndOfPartition { partition, .. } => {
+                    left.remove(&partition);
+                }
+                Item::Message(_) | Item::Error { .. } => {}
+            }
+        }
+    }
+    lines
+}

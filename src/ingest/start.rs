@@ -1,0 +1,133 @@
+//! From where each partition is read: the group's offset, what `ops.checkpoints` knows, or the first start's rule.
+
+use std::collections::BTreeMap;
+
+use crate::checkpoint::Position;
+use crate::config::FirstStart;
+use crate::error::{Error, Kind, Result};
+use crate::job::SilverJob;
+use crate::source::Partition;
+
+/// What is known of one partition when it is assigned.
+#[derive(Clone, Copy, Debug)]
+pub struct Known {
+    /// the group's committed offset, as Kafka remembers it
+    pub committed: Option<i64>,
+    /// what `ops.checkpoints` remembers, in this epoch
+    pub checkpoint: Option<Position>,
+    /// first offset that still exists, and first that does not yet
+    pub low: i64,
+    pub high: i64,
+}
+
+/// | ops.checkpoints | committed in Kafka | start                                                 |
+/// |-----------------|--------------------|-------------------------------------------------------|
+/// | unknown         | anything           | first start: the topic's begin or end, as configured  |
+/// | known           | yes                | committed                                             |
+/// | known           | no (idle a week)   | the checkpoint                                        |
+///
+/// A start outside of what the topic still holds is an error, never a jump.
+pub fn position(
+    job: &SilverJob,
+    partition: &Partition,
+    known: &Known,
+    first_start: FirstStart,
+) -> Result<i64> {
+    let Some(checkpoint) = known.checkpoint else {
+        return Ok(match first_start {
+            FirstStart::Earliest => known.low,
+            FirstStart::Latest => known.high,
+        });
+    };
+    let start = known.committed.unwrap_or(checkpoint.next_offset);
+    if start < known.low {
+        let message = format!(
+            "job {}: {partition}: messages from offset {start} to {} are gone, retention has passed them",
+            job.name, known.low
+        );
+        return Err(Error::new(Kind::Gap, message));
+    }
+    if start > known.high {
+        let message = format!(
+            "job {}: {partition} ends at offset {}, but {start} was already ingested: it was truncated or recreated",
+            job.name, known.high
+        );
+        return Err(Error::new(Kind::Mismatch, message).advise(format!(
+            "if its offsets start over, write `epoch = {}` into jobs/silver/{}.toml",
+            job.epoch.saturating_add(1),
+            job.name
+        )));
+    }
+    Ok(start)
+}
+
+/// What `ops.checkpoints` knew when the process started, by job index and partition.
+pub type Checkpoints = Vec<BTreeMap<i32, Position>>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::job::{Format, Policies};
+
+    fn start(known: Known) -> Result<i64> {
+        let job = SilverJob {
+            name: "orders".to_owned(),
+            topic: "t".to_owned(),
+            format: Format::DebeziumJson,
+            key: Vec::new(),
+            time_column: None,
+            columns: Vec::new(),
+            exclude: Vec::new(),
+            policies: Policies::default(),
+            epoch: 1,
+        };
+        let partition = Partition {
+            topic: "t".to_owned(),
+            number: 2,
+        };
+        position(&job, &partition, &known, FirstStart::Earliest)
+    }
+
+    fn known(committed: Option<i64>, checkpoint: Option<i64>) -> Known {
+        Known {
+            committed,
+            checkpoint: checkpoint.map(|next_offset| Position {
+                next_offset,
+                source_time: None,
+            }),
+            low: 10,
+            high: 100,
+        }
+    }
+
+    #[test]
+    fn a_job_that_ops_does_not_know_starts_by_its_rule() {
+        assert_eq!(start(known(None, None)).unwrap(), 10);
+        // left over from before ClickHouse was emptied, or from an earlier epoch
+        assert_eq!(start(known(Some(50), None)).unwrap(), 10);
+    }
+
+    #[test]
+    fn a_known_job_goes_on_where_the_group_or_else_the_checkpoint_stands() {
+        assert_eq!(start(known(Some(50), Some(40))).unwrap(), 50);
+        assert_eq!(start(known(None, Some(40))).unwrap(), 40);
+        assert_eq!(start(known(Some(100), Some(40))).unwrap(), 100);
+    }
+
+    #[test]
+    fn offsets_that_retention_has_passed_stop_the_job_and_show_the_gap() {
+        let error = start(known(Some(4), Some(4))).unwrap_err();
+        assert_eq!(error.kind(), Kind::Gap);
+        assert!(
+            error.to_string().contains("from offset 4 to 10 are gone"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_topic_that_ends_before_our_offset_stops_the_job() {
+        let error = start(known(Some(101), Some(40))).unwrap_err();
+        assert_eq!(error.kind(), Kind::Mismatch);
+        assert!(error.advice().contains("epoch = 2"));
+    }
+}

@@ -1,0 +1,200 @@
+//! `ops.checkpoints` and `ops.topics`: what ingest must still know when Kafka has forgotten it.
+
+use std::collections::BTreeMap;
+
+use clickhouse::Row;
+use serde::{Deserialize, Serialize};
+
+use super::clickhouse::{ClickHouse, literal, quote};
+use crate::checkpoint::{Checkpoint, Position};
+use crate::error::{Error, Kind, Result};
+use crate::job::SilverJob;
+use crate::source::Identity;
+
+#[derive(Row, Serialize, Deserialize)]
+struct Stored {
+    group: String,
+    topic: String,
+    partition: i32,
+    next_offset: i64,
+    source_time: Option<i64>,
+    version: u64,
+}
+
+#[derive(Row, Deserialize)]
+struct Known {
+    partition: i32,
+    next_offset: i64,
+    source_time: Option<i64>,
+}
+
+/// The highest wins, so a late write of an earlier position changes nothing.
+fn version(epoch: u8, next_offset: i64) -> u64 {
+    (u64::from(epoch) << 56) | u64::try_from(next_offset).unwrap_or(0)
+}
+
+pub async fn write(
+    clickhouse: &ClickHouse,
+    ops: &str,
+    group: &str,
+    positions: &[(SilverJob, Checkpoint)],
+) -> Result<()> {
+    let mut rows = Vec::new();
+    for (job, checkpoint) in positions {
+        rows.extend(checkpoint.iter().map(|(partition, position)| Stored {
+            group: group.to_owned(),
+            topic: job.topic.clone(),
+            partition,
+            next_offset: position.next_offset,
+            source_time: position.source_time,
+            version: version(job.epoch, position.next_offset),
+        }));
+    }
+    if rows.is_empty() {
+        return Ok(());
+    }
+    clickhouse
+        .insert_rows(&format!("{}.checkpoints", quote(ops)), &rows)
+        .await
+}
+
+/// What is known of a topic's partitions in the job's epoch; empty: this is the first start.
+pub async fn read(
+    clickhouse: &ClickHouse,
+    ops: &str,
+    group: &str,
+    job: &SilverJob,
+) -> Result<BTreeMap<i32, Position>> {
+    let sql = format!(
+        "SELECT partition, next_offset, source_time FROM {}.checkpoints FINAL \
+         WHERE `group` = {} AND topic = {} AND bitShiftRight(version, 56) = {}",
+        quote(ops),
+        literal(group),
+        literal(&job.topic),
+        job.epoch
+    );
+    let known = clickhouse.all::<Known>(&sql).await?;
+    let position = |known: Known| {
+        let position = Position {
+            next_offset: known.next_offset,
+            source_time: known.source_time,
+        };
+        (known.partition, position)
+    };
+    Ok(known.into_iter().map(position).collect())
+}
+
+#[derive(Row, Serialize, Deserialize)]
+struct Topic {
+    topic: String,
+    epoch: u8,
+    cluster_id: String,
+    topic_id: String,
+    partitions: u32,
+}
+
+/// Compares the topic with what stands in `ops.topics`, or writes it there when the epoch is new.
+pub async fn check_identity(
+    clickhouse: &ClickHouse,
+    ops: &str,
+    job: &SilverJob,
+    found: &Identity,
+) -> Result<()> {
+    let table = format!("{}.topics", quote(ops));
+    let sql = format!(
+        "SELECT topic, epoch, cluster_id, topic_id, partitions FROM {table} FINAL WHERE topic = {} ORDER BY epoch",
+        literal(&job.topic)
+    );
+    let known = clickhouse.all::<Topic>(&sql).await?;
+    let latest = known.last().map_or(0, |topic| topic.epoch);
+    if job.epoch < latest {
+        let message = format!(
+            "job {} declares epoch {}, but topic {} is at epoch {latest}",
+            job.name, job.epoch, job.topic
+        );
+        return Err(Error::new(Kind::Mismatch, message).advise(format!(
+            "write `epoch = {latest}` into jobs/silver/{}.toml",
+            job.name
+        )));
+    }
+    match known.iter().find(|topic| topic.epoch == job.epoch) {
+        Some(topic) => match difference(topic, found) {
+            None => Ok(()),
+            Some(what) => {
+                let message = format!(
+                    "topic {} is not the one job {} knows: {what}",
+                    job.topic, job.name
+                );
+                Err(Error::new(Kind::Mismatch, message).advise(format!(
+                    "its offsets start over: write `epoch = {}` into jobs/silver/{}.toml; later changes then win \
+                     over every earlier one",
+                    job.epoch.saturating_add(1),
+                    job.name
+                )))
+            }
+        },
+        None => {
+            let topic = Topic {
+                topic: job.topic.clone(),
+                epoch: job.epoch,
+                cluster_id: found.cluster_id.clone(),
+                topic_id: found.topic_id.clone(),
+                partitions: found.partitions,
+            };
+            clickhouse.insert_rows(&table, &[topic]).await
+        }
+    }
+}
+
+fn difference(known: &Topic, found: &Identity) -> Option<String> {
+    if known.cluster_id != found.cluster_id {
+        return Some(format!(
+            "it lives on cluster {} and not on {}",
+            found.cluster_id, known.cluster_id
+        ));
+    }
+    if known.partitions != found.partitions {
+        return Some(format!(
+            "it has {} partitions and not {}, so keys have moved between them",
+            found.partitions, known.partitions
+        ));
+    }
+    (known.topic_id != found.topic_id).then(|| "it was deleted and created again".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_topic_is_another_one_when_cluster_id_or_partitions_differ() {
+        let known = Topic {
+            topic: "t".to_owned(),
+            epoch: 1,
+            cluster_id: "c".to_owned(),
+            topic_id: "i".to_owned(),
+            partitions: 3,
+        };
+        let found = |cluster: &str, id: &str, partitions| Identity {
+            cluster_id: cluster.to_owned(),
+            topic_id: id.to_owned(),
+            partitions,
+        };
+        assert_eq!(difference(&known, &found("c", "i", 3)), None);
+        assert!(
+            difference(&known, &found("d", "i", 3))
+                .unwrap()
+                .contains("cluster")
+        );
+        assert!(
+            difference(&known, &found("c", "i", 6))
+                .unwrap()
+                .contains("6 partitions")
+        );
+        assert!(
+            difference(&known, &found("c", "j", 3))
+                .unwrap()
+                .contains("created again")
+        );
+    }
+}
