@@ -6,15 +6,20 @@ use super::reply::Reply;
 use super::request::Request;
 use super::select;
 use super::statement::{self, Inline, Statement};
-use super::upload::Data;
+use super::upload::{Data, Upload};
 
 /// The statement in front of an INSERT's data must end within this many bytes (the server's `max_query_size`).
 const HEAD: usize = 256 << 10;
 /// Longest text of any other statement: generous, as lists of keys are pasted into queries.
 const TEXT: usize = 64 << 20;
 
-pub fn run(engine: &Engine, request: &Request, data: Data, mut reply: Reply) {
-    let outcome = answer(engine, request, data, &mut reply);
+pub fn run(engine: &Engine, request: &Request, upload: Option<Upload>, mut reply: Reply) {
+    // decoders may read already when they are made, so they are made here, where reading may block
+    let outcome = upload
+        .map_or(Ok(Data::Nothing), |upload| {
+            Data::decode(upload, request.encoding, request.decompress)
+        })
+        .and_then(|data| answer(engine, request, data, &mut reply));
     reply.end(outcome);
 }
 

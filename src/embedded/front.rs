@@ -17,7 +17,7 @@ use super::handle::Engine;
 use super::reply::{Facts, Reply};
 use super::request::Request;
 use super::running::{Cancel, Running};
-use super::upload::{self, Data};
+use super::upload::{self, Upload};
 
 /// Queries at a time; each holds a thread. Further ones wait, as long as their clients do.
 const QUERIES: usize = 100;
@@ -82,8 +82,7 @@ async fn answer(State(front): State<Arc<Front>>, request: axum::extract::Request
 async fn query(front: &Arc<Front>, http: axum::extract::Request) -> Result<Response, Failure> {
     let mut request = Request::parse(http.method(), http.uri(), http.headers())?;
     front.admit(&request)?;
-    let data = body(&mut request, http).await?;
-    let closed = |_| Failure::new(Code::Aborted, "the engine is stopping");
+    let upload = body(&mut request, http).await?;
     let place = Arc::clone(&front.places)
         .acquire_owned()
         .await
@@ -99,24 +98,28 @@ async fn query(front: &Arc<Front>, http: axum::extract::Request) -> Result<Respo
     );
     let engine = front.engine.clone();
     tokio::task::spawn_blocking(move || {
-        execute::run(&engine, &request, data, reply);
+        execute::run(&engine, &request, upload, reply);
         drop(place);
     });
-    let response = answered.await.map_err(closed)?;
+    let response = answered
+        .await
+        .map_err(|_| Failure::new(Code::Unknown, "the query's thread broke off"))?;
     cancel.disarm();
     Ok(response)
 }
 
 /// A form's parts are the query and its parameters, small and read at once; any other body is data and is streamed.
-async fn body(request: &mut Request, http: axum::extract::Request) -> Result<Data, Failure> {
+async fn body(
+    request: &mut Request,
+    http: axum::extract::Request,
+) -> Result<Option<Upload>, Failure> {
     let is_form = http
         .headers()
         .get(header::CONTENT_TYPE)
         .and_then(|value| value.to_str().ok())
         .is_some_and(|value| value.starts_with("multipart/form-data"));
     if !is_form {
-        let upload = upload::receive(http.into_body());
-        return Data::decode(upload, request.encoding, request.decompress);
+        return Ok(Some(upload::receive(http.into_body())));
     }
     let broken = |source: &dyn std::fmt::Display| {
         Failure::new(
@@ -138,7 +141,7 @@ async fn body(request: &mut Request, http: axum::extract::Request) -> Result<Dat
         let value = part.text().await.map_err(|source| broken(&source))?;
         request.take(&name, value);
     }
-    Ok(Data::Nothing)
+    Ok(None)
 }
 
 /// An answer without a query behind it.

@@ -14,8 +14,10 @@ use super::statement;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Prologue {
     Nothing,
-    /// lines that end in `\n` outside of double quotes
+    /// lines; a line end within a name is escaped
     Lines(usize),
+    /// as `Lines`, but a line end within a name stands in double quotes
+    QuotedLines(usize),
     /// a count, then that many length-prefixed texts, once or twice
     Texts(usize),
 }
@@ -35,14 +37,14 @@ fn prologue(format: &str) -> Option<Prologue> {
         | "JSONCompactStringsEachRow"
         | "RowBinary"
         | "Native" => Prologue::Nothing,
-        "TabSeparatedWithNames"
-        | "TSVWithNames"
-        | "CSVWithNames"
-        | "JSONCompactEachRowWithNames" => Prologue::Lines(1),
+        "TabSeparatedWithNames" | "TSVWithNames" | "JSONCompactEachRowWithNames" => {
+            Prologue::Lines(1)
+        }
         "TabSeparatedWithNamesAndTypes"
         | "TSVWithNamesAndTypes"
-        | "CSVWithNamesAndTypes"
         | "JSONCompactEachRowWithNamesAndTypes" => Prologue::Lines(2),
+        "CSVWithNames" => Prologue::QuotedLines(1),
+        "CSVWithNamesAndTypes" => Prologue::QuotedLines(2),
         "RowBinaryWithNames" => Prologue::Texts(1),
         "RowBinaryWithNamesAndTypes" => Prologue::Texts(2),
         _ => return None,
@@ -99,11 +101,12 @@ pub fn stream(
 fn rows_start(kind: Prologue, data: &[u8]) -> Option<usize> {
     match kind {
         Prologue::Nothing => Some(0),
-        Prologue::Lines(lines) => {
+        Prologue::Lines(lines) | Prologue::QuotedLines(lines) => {
+            let quotes = matches!(kind, Prologue::QuotedLines(_));
             let (mut quoted, mut left) = (false, lines);
             for (at, byte) in data.iter().enumerate() {
                 match byte {
-                    b'"' => quoted = !quoted,
+                    b'"' if quotes => quoted = !quoted,
                     b'\n' if !quoted => left -= 1,
                     _ => {}
                 }
@@ -146,7 +149,7 @@ mod tests {
     fn rows_begin_behind_names_and_types() {
         for (format, data, rows) in [
             ("CSVWithNames", &b"\"a\nb\",\"c\"\n1,2\n"[..], &b"1,2\n"[..]),
-            ("TSVWithNamesAndTypes", b"a\nUInt8\n1\n", b"1\n"),
+            ("TSVWithNamesAndTypes", b"\"a\nUInt8\n1\n", b"1\n"),
             (
                 "RowBinaryWithNamesAndTypes",
                 b"\x01\x01a\x05UInt8\x07",
