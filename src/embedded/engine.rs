@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal};
 use secrecy::{ExposeSecret as _, SecretString};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 
 use crate::error::{Error, Kind, Result};
 
@@ -15,6 +17,8 @@ const START: Duration = Duration::from_secs(60);
 /// After SIGTERM; the engine itself gives its queries up to 5 s.
 const STOP: Duration = Duration::from_secs(10);
 const POLL: Duration = Duration::from_millis(20);
+/// An engine that does not answer /ping in this time does not run.
+const PING: Duration = Duration::from_secs(2);
 
 /// A running engine. Dropped without `stop`, it is killed (kill -9 loses nothing that was acknowledged).
 pub struct Child {
@@ -157,16 +161,19 @@ fn announced(file: &Path) -> Option<(String, u32)> {
     Some((url, u32::try_from(pid).ok()?))
 }
 
+/// One line of HTTP, so that a library or a proxy between cannot answer for the engine.
 async fn answers(url: &str) -> bool {
-    let Ok(client) = reqwest::Client::builder().no_proxy().build() else {
-        return false;
+    let ping = async {
+        let mut socket = TcpStream::connect(url.strip_prefix("http://")?)
+            .await
+            .ok()?;
+        let request = b"GET /ping HTTP/1.0\r\n\r\n";
+        socket.write_all(request).await.ok()?;
+        let mut answer = Vec::new();
+        socket.read_to_end(&mut answer).await.ok()?;
+        Some(answer.ends_with(b"Ok.\n"))
     };
-    let ping = client
-        .get(format!("{url}/ping"))
-        .timeout(Duration::from_secs(2));
-    ping.send()
-        .await
-        .is_ok_and(|response| response.status().is_success())
+    matches!(tokio::time::timeout(PING, ping).await, Ok(Some(true)))
 }
 
 fn signal(process: &Process, signal: Signal) {

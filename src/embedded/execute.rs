@@ -43,6 +43,9 @@ fn answer(
     let kind = Statement::of(&text);
     if let Statement::Insert(inline) = &kind {
         refuse_write(request)?;
+        if ended && inline.format == "Values" && statement::goes_on(&text[inline.data..]) {
+            return Err(several_statements());
+        }
         return insert(&mut session, (request, &text, inline), &mut data, reply);
     }
     if !ended {
@@ -122,9 +125,13 @@ fn refuse_write(request: &Request) -> Result<(), Failure> {
 fn not_one_statement(session: &mut Session, text: &[u8]) -> Failure {
     match session.insert(text, "", &[]) {
         Err(failure) if failure.code() != Code::Unknown as u32 => failure,
-        _ => Failure::new(
-            Code::SyntaxError,
-            "Syntax error (Multi-statements are not allowed)",
-        ),
+        _ => several_statements(),
     }
+}
+
+fn several_statements() -> Failure {
+    Failure::new(
+        Code::SyntaxError,
+        "Syntax error (Multi-statements are not allowed)",
+    )
 }

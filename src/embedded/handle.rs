@@ -7,11 +7,12 @@
 //! ```
 //! A session runs one statement at a time (`&mut self`); sessions are independent, so parallel requests run in parallel.
 
-use std::ffi::{CStr, CString, c_char, c_int};
+use std::ffi::{CString, c_char, c_int};
 use std::path::Path;
 
+use super::answer::{Answer, text};
 use super::failure::Failure;
-use super::library::{Api, RawAnalysis, RawConnection, RawInsert, RawResult};
+use super::library::{Api, RawAnalysis, RawConnection, RawInsert};
 use crate::error::{Error, Kind, Result};
 
 /// Query parameters, name without `param_` and value in ClickHouse's escaped text form.
@@ -22,28 +23,6 @@ pub type Params = [(String, String)];
 pub struct Engine {
     api: &'static Api,
     arguments: Vec<CString>,
-}
-
-/// What the summary header reports.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Figures {
-    pub result_rows: u64,
-    pub result_bytes: u64,
-    pub read_rows: u64,
-    pub read_bytes: u64,
-    pub written_rows: u64,
-    pub written_bytes: u64,
-}
-
-impl std::ops::AddAssign for Figures {
-    fn add_assign(&mut self, more: Figures) {
-        self.result_rows += more.result_rows;
-        self.result_bytes += more.result_bytes;
-        self.read_rows += more.read_rows;
-        self.read_bytes += more.read_bytes;
-        self.written_rows += more.written_rows;
-        self.written_bytes += more.written_bytes;
-    }
 }
 
 /// How many statements a text holds, and whether it changes anything.
@@ -250,70 +229,6 @@ impl Drop for Insert<'_> {
         // SAFETY: made by `insert`, freed only here; the library cancels what was not finished.
         unsafe { (self.session.api.destroy_insert)(self.raw) };
     }
-}
-
-/// A result, or a piece of one, in the library's own memory.
-pub struct Answer {
-    api: &'static Api,
-    raw: *mut RawResult,
-}
-
-impl Answer {
-    fn checked(api: &'static Api, raw: *mut RawResult) -> Result<Answer, Failure> {
-        if raw.is_null() {
-            return Err(Failure::out_of_memory());
-        }
-        let answer = Answer { api, raw };
-        // SAFETY: the result is alive, the text belongs to it and is copied here.
-        match unsafe { text((api.error)(raw)) } {
-            Some(text) => Err(Failure::of_engine(&text)),
-            None => Ok(answer),
-        }
-    }
-
-    pub fn data(&self) -> &[u8] {
-        // SAFETY: buffer and length belong to this result, which the borrow keeps alive.
-        unsafe {
-            let (start, length) = ((self.api.buffer)(self.raw), (self.api.length)(self.raw));
-            if start.is_null() || length == 0 {
-                return &[];
-            }
-            std::slice::from_raw_parts(start.cast(), length)
-        }
-    }
-
-    pub fn figures(&self) -> Figures {
-        let api = self.api;
-        // SAFETY: plain getters on a live result.
-        unsafe {
-            Figures {
-                result_rows: (api.result_rows)(self.raw),
-                result_bytes: (api.result_bytes)(self.raw),
-                read_rows: (api.read_rows)(self.raw),
-                read_bytes: (api.read_bytes)(self.raw),
-                written_rows: (api.written_rows)(self.raw),
-                written_bytes: (api.written_bytes)(self.raw),
-            }
-        }
-    }
-}
-
-impl Drop for Answer {
-    fn drop(&mut self) {
-        // SAFETY: freed only here.
-        unsafe { (self.api.destroy)(self.raw) };
-    }
-}
-
-/// # Safety
-/// `start` is null or a zero-terminated text that lives through the call.
-unsafe fn text(start: *const c_char) -> Option<String> {
-    if start.is_null() {
-        return None;
-    }
-    // SAFETY: by the contract above.
-    let text = unsafe { CStr::from_ptr(start) }.to_string_lossy();
-    (!text.is_empty()).then(|| text.into_owned())
 }
 
 /// Parameters as four parallel arrays that point into `Params`.

@@ -2,8 +2,8 @@
 //!
 //! ```text
 //! engine ── spawns ──▶ serve ── front ── request · upload · compression     what was asked
-//!                                  └──── execute ── statement               what it is
-//!                                           ├── select · insert ── handle ── library
+//!                                  └──── execute ── statement · token       what it is
+//!                                           ├── select ── handle · answer ── library
 //!                                           └── reply · failure             what is answered
 //!                                  running: ids, KILL QUERY, clients that go away
 //! ```
@@ -13,6 +13,7 @@
 //! with an epilogue (JSON, Parquet, …) are held in memory before they are sent. Whoever has the password can read and
 //! write every file that this process can (`file()`, `FROM INFILE`), which is why it listens on loopback only.
 
+mod answer;
 mod compression;
 pub mod engine;
 mod execute;
@@ -26,4 +27,5 @@ mod running;
 mod select;
 pub mod serve;
 mod statement;
+mod token;
 mod upload;

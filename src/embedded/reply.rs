@@ -10,9 +10,9 @@ use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::Response;
 use tokio::sync::{mpsc, oneshot};
 
+use super::answer::Figures;
 use super::compression;
 use super::failure::{Code, Failure};
-use super::handle::Figures;
 use super::request::Request;
 use super::running::{Cancel, Ticket};
 

@@ -1,6 +1,8 @@
 //! Just enough of SQL's surface to route a request: which kind of statement it is, where an INSERT's data begins, and
 //! which output format it names. The engine's own parser decides everything else.
 
+use super::token::{Shape, tokens};
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Statement {
     /// may be streamed
@@ -17,110 +19,6 @@ pub struct Inline {
     pub head: usize,
     pub format: String,
     pub data: usize,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Shape {
-    Word,
-    Quoted,
-    Symbol(u8),
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Token<'t> {
-    shape: Shape,
-    text: &'t [u8],
-    start: usize,
-}
-
-impl Token<'_> {
-    fn is(&self, keyword: &str) -> bool {
-        self.shape == Shape::Word && self.text.eq_ignore_ascii_case(keyword.as_bytes())
-    }
-
-    fn end(&self) -> usize {
-        self.start + self.text.len()
-    }
-}
-
-/// Words, quoted texts and symbols; white space and comments are passed over.
-struct Tokens<'t> {
-    text: &'t [u8],
-    at: usize,
-}
-
-impl<'t> Iterator for Tokens<'t> {
-    type Item = Token<'t>;
-
-    fn next(&mut self) -> Option<Token<'t>> {
-        self.skip_blank();
-        let start = self.at;
-        let first = *self.text.get(start)?;
-        let shape = match first {
-            b'\'' | b'"' | b'`' => {
-                self.skip_quoted(first);
-                Shape::Quoted
-            }
-            _ if is_word(first) => {
-                let rest = &self.text[start..];
-                self.at += rest
-                    .iter()
-                    .position(|byte| !is_word(*byte))
-                    .unwrap_or(rest.len());
-                Shape::Word
-            }
-            _ => {
-                self.at += 1;
-                Shape::Symbol(first)
-            }
-        };
-        Some(Token {
-            shape,
-            text: &self.text[start..self.at],
-            start,
-        })
-    }
-}
-
-impl Tokens<'_> {
-    fn skip_blank(&mut self) {
-        loop {
-            let rest = &self.text[self.at..];
-            self.at += match rest {
-                [byte, ..] if byte.is_ascii_whitespace() => 1,
-                [b'-', b'-', ..] | [b'#', b' ' | b'!', ..] => rest
-                    .iter()
-                    .position(|byte| *byte == b'\n')
-                    .unwrap_or(rest.len()),
-                [b'/', b'*', ..] => rest
-                    .windows(2)
-                    .skip(2)
-                    .position(|pair| pair == b"*/")
-                    .map_or(rest.len(), |at| at + 4),
-                _ => return,
-            };
-        }
-    }
-
-    /// A backslash escapes the next byte; a doubled quote reads as two quoted texts side by side, which is as good here.
-    fn skip_quoted(&mut self, quote: u8) {
-        self.at += 1;
-        while let Some(byte) = self.text.get(self.at) {
-            self.at += if *byte == b'\\' { 2 } else { 1 };
-            if *byte == quote {
-                break;
-            }
-        }
-        self.at = self.at.min(self.text.len());
-    }
-}
-
-fn is_word(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || byte == b'_' || byte >= 0x80
-}
-
-fn tokens(text: &[u8]) -> Tokens<'_> {
-    Tokens { text, at: 0 }
 }
 
 impl Statement {
@@ -223,6 +121,13 @@ pub fn output_format(text: &[u8]) -> Option<String> {
 /// Whether a word stands anywhere outside of quotes and comments.
 pub fn mentions(text: &[u8], keyword: &str) -> bool {
     tokens(text).any(|token| token.is(keyword))
+}
+
+/// Whether something stands behind the `;` that ends a list of VALUES: the engine would pass over it in silence.
+pub fn goes_on(values: &[u8]) -> bool {
+    tokens(values)
+        .skip_while(|token| token.shape != Shape::Symbol(b';'))
+        .any(|token| token.shape != Shape::Symbol(b';'))
 }
 
 /// KILL by our query id: libchdb gives its own ids, so ours is each query's `log_comment`. Always ASYNC, as SYNC hangs.
@@ -334,6 +239,17 @@ mod tests {
             ("SELECT * FROM format(TSV, 'x')", None),
         ] {
             assert_eq!(output_format(text.as_bytes()).as_deref(), format, "{text}");
+        }
+    }
+
+    #[test]
+    fn values_may_end_in_a_semicolon_and_in_nothing_else() {
+        for (values, goes) in [
+            ("(1, ';'), (2)", false),
+            ("(1); -- done\n;", false),
+            ("(1); DROP TABLE t", true),
+        ] {
+            assert_eq!(goes_on(values.as_bytes()), goes, "{values}");
         }
     }
 

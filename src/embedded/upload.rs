@@ -72,10 +72,6 @@ impl Read for Upload {
 }
 
 /// The body as the query sees it.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "one per request, moved twice: boxing saves nothing"
-)]
 pub enum Data {
     Nothing,
     Plain(Upload),

@@ -1,1 +1,5 @@
-fn main() {}
+//! One binary for every test on real parts.
+
+mod engine;
+mod engine_http;
+mod engine_life;

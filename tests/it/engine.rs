@@ -1,0 +1,204 @@
+//! The embedded engine, as the official crate, plain HTTP and a person at a shell use it.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use bullion::embedded::engine::Child;
+use clickhouse::{Client, Compression, Row};
+use secrecy::ExposeSecret as _;
+use serde::Deserialize;
+
+pub const PROGRAM: &str = env!("CARGO_BIN_EXE_bullion");
+
+pub struct Engine {
+    pub child: Child,
+    pub folder: tempfile::TempDir,
+}
+
+pub async fn engine() -> Engine {
+    let folder = tempfile::tempdir().unwrap();
+    let child = start(folder.path()).await;
+    Engine { child, folder }
+}
+
+pub async fn start(data: &Path) -> Child {
+    Child::start(Path::new(PROGRAM), data).await.unwrap()
+}
+
+/// The official crate with its defaults: LZ4 is on.
+pub fn client(child: &Child) -> Client {
+    Client::default()
+        .with_url(&child.url)
+        .with_user(&child.user)
+        .with_password(child.password.expose_secret())
+        .with_compression(Compression::Lz4)
+}
+
+impl Engine {
+    pub fn client(&self) -> Client {
+        client(&self.child)
+    }
+
+    pub async fn count(&self, sql: &str) -> u64 {
+        self.client().query(sql).fetch_one::<u64>().await.unwrap()
+    }
+
+    /// Waits on a condition in the engine, never on time.
+    pub async fn until(&self, sql: &str, expected: u64) {
+        let deadline = Instant::now() + Duration::from_secs(30);
+        loop {
+            let found = self.count(sql).await;
+            if found == expected {
+                return;
+            }
+            assert!(
+                Instant::now() < deadline,
+                "{sql} gives {found}, not {expected}"
+            );
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Plain HTTP: status, headers, body.
+    pub async fn post(&self, url: &str, body: impl Into<reqwest::Body>) -> Answer {
+        self.send(reqwest::Method::POST, url, body).await
+    }
+
+    pub async fn send(
+        &self,
+        method: reqwest::Method,
+        url: &str,
+        body: impl Into<reqwest::Body>,
+    ) -> Answer {
+        let response = http()
+            .request(method, format!("{}{url}", self.child.url))
+            .header("X-ClickHouse-User", &self.child.user)
+            .header("X-ClickHouse-Key", self.child.password.expose_secret())
+            .body(body)
+            .send()
+            .await
+            .unwrap();
+        Answer {
+            status: response.status().as_u16(),
+            headers: response.headers().clone(),
+            body: response.bytes().await.unwrap().to_vec(),
+        }
+    }
+}
+
+pub fn http() -> reqwest::Client {
+    // the first of the tests sets it for all
+    let _already = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder().no_proxy().build().unwrap()
+}
+
+pub struct Answer {
+    pub status: u16,
+    pub headers: reqwest::header::HeaderMap,
+    pub body: Vec<u8>,
+}
+
+impl Answer {
+    pub fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).unwrap()
+    }
+
+    pub fn header(&self, name: &str) -> &str {
+        self.headers
+            .get(name)
+            .map_or("", |value| value.to_str().unwrap())
+    }
+}
+
+/// One Native block: a UInt64 column `n` and a String column `s`.
+fn native(rows: &[(u64, &str)]) -> Vec<u8> {
+    let mut block = vec![2, u8::try_from(rows.len()).unwrap()];
+    block.extend_from_slice(b"\x01n\x06UInt64");
+    for (n, _) in rows {
+        block.extend_from_slice(&n.to_le_bytes());
+    }
+    block.extend_from_slice(b"\x01s\x06String");
+    for (_, s) in rows {
+        block.push(u8::try_from(s.len()).unwrap());
+        block.extend_from_slice(s.as_bytes());
+    }
+    block
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_official_crate_writes_and_reads() {
+    #[derive(Row, Deserialize, Debug, PartialEq)]
+    struct Line {
+        n: u64,
+        s: String,
+    }
+    let engine = engine().await;
+    let client = engine.client();
+    client
+        .query("CREATE TABLE t (n UInt64, s String) ENGINE = MergeTree ORDER BY n")
+        .execute()
+        .await
+        .unwrap();
+    for (compression, first) in [(Compression::Lz4, 1), (Compression::None, 3)] {
+        let mut insert = client
+            .clone()
+            .with_compression(compression)
+            .insert_formatted_with("INSERT INTO t (n, s) FORMAT Native");
+        let block = native(&[(first, "one\0\u{1f600}"), (first + 1, "")]);
+        insert.send(block.into()).await.unwrap();
+        insert.end().await.unwrap();
+    }
+    let found: Vec<Line> = client
+        .query("SELECT ?fields FROM t WHERE n > {least:UInt64} AND s != {text:String} ORDER BY n")
+        .param("least", 0)
+        .param("text", "it's \\ not\tthere")
+        .fetch_all()
+        .await
+        .unwrap();
+    let expected = [
+        (1, "one\0\u{1f600}"),
+        (2, ""),
+        (3, "one\0\u{1f600}"),
+        (4, ""),
+    ]
+    .map(|(n, s)| Line { n, s: s.to_owned() });
+    assert_eq!(found, expected);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_official_crate_sees_errors_early_and_late() {
+    let engine = engine().await;
+    let client = engine.client();
+    let early = client.query("SELECT * FROM nowhere").execute().await;
+    let text = early.unwrap_err().to_string();
+    assert!(text.contains("Code: 60. DB::Exception"), "{text}");
+    let mut rows = client
+        .query("SELECT toUInt8(throwIf(number = 5000000, 'late')) FROM numbers(6000000)")
+        .fetch::<u8>()
+        .unwrap();
+    let mut read = 0;
+    let late = loop {
+        match rows.next().await {
+            Ok(Some(_)) => read += 1,
+            Ok(None) => panic!("the error got lost after {read} rows"),
+            Err(error) => break error.to_string(),
+        }
+    };
+    assert!(read > 1_000_000, "streamed before it failed: {read}");
+    assert!(
+        late.contains("Code: 395") && late.contains("late"),
+        "{late}"
+    );
+}
+
+/// The client's own tests are in Python; this keeps them from being forgotten.
+#[test]
+fn clickhouse_connect_finds_nothing_amiss() {
+    let run = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients/run"))
+        .arg(PROGRAM)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&run.stderr);
+    assert!(run.status.success(), "{said}");
+}
