@@ -232,6 +232,12 @@ async fn existing(
     }))
 }
 
+/// `(a, b)` and `` `a`, b `` as `a, b`: how ClickHouse spells a key depends on how it was declared.
+fn plain_list(key: &str) -> String {
+    let inner = key.strip_prefix('(').and_then(|key| key.strip_suffix(')'));
+    inner.unwrap_or(key).replace('`', "")
+}
+
 impl Existing {
     /// Columns that the job declares and the table lacks; anything else that differs is refused.
     fn missing_columns(&self, database: &str, job: &SilverJob) -> Result<Vec<(String, String)>> {
@@ -254,7 +260,7 @@ impl Existing {
             return refuse("engine", found, engine);
         }
         let declared = sorting_key(job).join(", ");
-        if self.sorting_key.replace('`', "") != declared {
+        if plain_list(&self.sorting_key) != declared {
             return refuse("ORDER BY", &self.sorting_key, &declared);
         }
         let mut missing = Vec::new();
