@@ -48,8 +48,8 @@ impl Block {
     /// columns, rows, then per column: name, type, cells
     /// ```
     ///
-    /// A block without rows appends nothing. Low-cardinality columns travel as what they hold; ClickHouse builds
-    /// its dictionary (`input_format_native_allow_types_conversion`, on by default).
+    /// A block without rows appends nothing. Declared low-cardinality columns travel as what they hold; ClickHouse
+    /// builds their dictionaries (`input_format_native_allow_types_conversion`, on by default).
     pub fn encode_native(&self, out: &mut Vec<u8>) {
         if self.rows == 0 {
             return;
@@ -57,7 +57,11 @@ impl Block {
         varint(self.columns.len() as u64, out);
         varint(self.rows as u64, out);
         for ((name, kind), data) in self.columns.iter().zip(&self.data) {
-            for text in [name.as_str(), &sent(kind).to_string()] {
+            let kind = match data {
+                Data::Same { .. } => kind.clone(),
+                _ => sent(kind),
+            };
+            for text in [name.as_str(), &kind.to_string()] {
                 varint(text.len() as u64, out);
                 out.extend_from_slice(text.as_bytes());
             }

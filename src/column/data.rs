@@ -7,7 +7,7 @@ use super::Type;
 /// Text      bytes back to back, `ends[i]` = end of row i
 /// Nullable  one byte per row (1 = NULL) + a default cell in the inner column
 /// Array     `ends[i]` = end of row i in the inner column
-/// Same      one text for every row
+/// Same      one text for every row of a low-cardinality column: a dictionary of one
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Data {
@@ -17,6 +17,12 @@ pub(crate) enum Data {
     Array { ends: Vec<u64>, inner: Box<Data> },
     Same { value: Box<[u8]>, rows: usize },
 }
+
+/// Native's words for a low-cardinality column: its version; the dictionary travels with the block; it is new; keys of
+/// one byte follow (type 0).
+const LC_VERSION: u64 = 1;
+const LC_OWN_KEYS: u64 = 1 << 9;
+const LC_NEW_DICTIONARY: u64 = 1 << 10;
 
 impl Data {
     pub(crate) fn new(kind: &Type) -> Data {
@@ -223,10 +229,12 @@ impl Data {
                 inner.encode(out);
             }
             Data::Same { value, rows } => {
-                for _ in 0..*rows {
-                    varint(value.len() as u64, out);
-                    out.extend_from_slice(value);
-                }
+                let header = [LC_VERSION, LC_OWN_KEYS | LC_NEW_DICTIONARY, 1];
+                out.extend(header.iter().flat_map(|word| word.to_le_bytes()));
+                varint(value.len() as u64, out);
+                out.extend_from_slice(value);
+                out.extend_from_slice(&(*rows as u64).to_le_bytes());
+                out.resize(out.len() + rows, 0);
             }
         }
     }

@@ -193,7 +193,7 @@ impl Reader {
             Reader::Array(reader) => array(reader, cursor, data, scratch)?,
             Reader::Bool => data.put([u8::from(cursor.bool()?)]),
             Reader::Int { width, signed } => {
-                put_low(data, *width, integer(cursor, *width, *signed)?)
+                put_low(data, *width, integer(cursor, *width, *signed)?);
             }
             Reader::Bits { width } => {
                 let value = bits(base64(cursor, scratch)?, *width)?;
@@ -220,7 +220,7 @@ impl Reader {
                 }
             },
             Reader::DecimalText(from) => {
-                data.put_text(decimal(cursor, *from, scratch)?.show().as_bytes())
+                data.put_text(decimal(cursor, *from, scratch)?.show().as_bytes());
             }
             Reader::Uuid => data.put(uuid(cursor.string()?.resolve(&mut scratch.text)?)?),
             Reader::Date(unit) => {

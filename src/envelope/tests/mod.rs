@@ -1,8 +1,10 @@
 //! What a job decodes, told in messages.
 
-mod changes;
+mod folds;
+mod odd_input;
+mod samples;
 
-use super::{Decoder, Fate, Message, Reason};
+use super::{Decoder, Fate, Message};
 use crate::column::{Rows, Type};
 use crate::job::{Column, Encoding, Format, Policies, SilverJob};
 
@@ -91,13 +93,14 @@ pub(super) fn cell(kind: &str, encoding: Encoding, json: &str) -> String {
     }
 }
 
-pub(super) const NO_COLUMN: Option<String> = None;
-
-#[test]
-fn reasons_are_told_apart_by_their_names() {
-    let reject = super::Reject::from(Reason::BadJson);
-    assert_eq!(
-        (reject.reason.as_str(), reject.column),
-        ("bad_json", NO_COLUMN)
-    );
+/// A job of plain columns.
+pub(super) fn columns(key: &[&str], columns: &[(&str, &str)]) -> SilverJob {
+    let plain: Vec<_> = columns
+        .iter()
+        .map(|(name, kind)| (*name, *kind, Encoding::Plain))
+        .collect();
+    let mut job = job(&plain);
+    job.columns.remove(0);
+    job.key = key.iter().map(|name| (*name).to_owned()).collect();
+    job
 }
