@@ -10,6 +10,7 @@
 //! each other, except that `backfill` and `schedule` call `gold` and `ingest`.
 
 pub mod batch;
+pub mod catalog;
 pub mod checkpoint;
 pub mod cli;
 pub mod column;

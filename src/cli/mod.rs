@@ -5,6 +5,7 @@ mod config;
 mod engine;
 mod ingest;
 mod migrate;
+mod new;
 pub mod out;
 
 use std::path::PathBuf;
@@ -56,6 +57,8 @@ enum Command {
     Config(config::Args),
     /// Read silver topics into ClickHouse
     Ingest(ingest::Args),
+    /// Write a commented job by looking at its source
+    New(new::Args),
     /// Create or extend the ops, silver and gold objects in ClickHouse
     Migrate(migrate::Args),
     /// ClickHouse's engine behind its HTTP interface, in the foreground
@@ -147,6 +150,7 @@ impl Command {
             Command::Check(args) => check::run(args, context),
             Command::Config(args) => config::run(args, context),
             Command::Ingest(args) => ingest::run(args, context).await,
+            Command::New(args) => new::run(args, context).await,
             Command::Migrate(args) => migrate::run(args, context).await,
             Command::Engine(args) => engine::run(args, context).await,
         }

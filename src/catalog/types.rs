@@ -1,0 +1,320 @@
+//! PostgreSQL types and the ClickHouse types that hold them, as Debezium writes their values under
+//! `time.precision.mode=microseconds`, `decimal.handling.mode=string`, `interval.handling.mode=string` and
+//! `binary.handling.mode=base64` or `bytes`. Each line was read off a real connector (Debezium 3.7).
+
+use crate::column::Type;
+use crate::job::Encoding;
+
+/// A column's type, domains followed to their base.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SourceType {
+    Scalar {
+        /// `pg_type.typname`, such as `int4`
+        name: String,
+        /// `atttypmod`: what stands in parentheses, −1 without
+        modifier: i32,
+        is_enum: bool,
+    },
+    Array(Box<SourceType>),
+}
+
+/// Where a column's values go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Mapped {
+    To {
+        kind: Type,
+        encoding: Encoding,
+        note: Option<&'static str>,
+    },
+    /// changes do not carry it, or not reliably: it is excluded, and this is why
+    LeftOut(&'static str),
+}
+
+/// Header that PostgreSQL adds to the modifier of types with a length.
+const MODIFIER_HEADER: i32 = 4;
+/// `money` is a 64-bit count of hundredths.
+const MONEY_DIGITS: u8 = 19;
+/// PostgreSQL counts time in microseconds.
+const SECOND_DIGITS: u8 = 6;
+/// ClickHouse's widest decimal, which a wider numeric does not fit.
+const MOST_DECIMAL_DIGITS: i32 = 76;
+
+pub fn map(kind: &SourceType, nullable: bool) -> Mapped {
+    match kind {
+        SourceType::Array(element) => array(element),
+        SourceType::Scalar {
+            name,
+            modifier,
+            is_enum,
+        } => {
+            let scalar = match is_enum {
+                true => to(Type::LowCardinality(Box::new(Type::String))),
+                false => scalar(name, *modifier),
+            };
+            match scalar {
+                Mapped::To {
+                    kind,
+                    encoding,
+                    note,
+                } if nullable => Mapped::To {
+                    kind: nullable_of(kind),
+                    encoding,
+                    note,
+                },
+                scalar => scalar,
+            }
+        }
+    }
+}
+
+/// Values past two kilobytes are ordinary for these, so that PostgreSQL stores them out of line.
+pub(super) fn can_be_large(kind: &SourceType) -> bool {
+    match kind {
+        SourceType::Array(_) => true,
+        SourceType::Scalar { name, .. } => matches!(
+            name.as_str(),
+            "text"
+                | "varchar"
+                | "bpchar"
+                | "citext"
+                | "json"
+                | "jsonb"
+                | "bytea"
+                | "xml"
+                | "hstore"
+                | "tsvector"
+                | "path"
+                | "polygon"
+                | "geometry"
+                | "geography"
+        ),
+    }
+}
+
+fn nullable_of(kind: Type) -> Type {
+    match kind {
+        Type::LowCardinality(inner) => Type::LowCardinality(Box::new(Type::Nullable(inner))),
+        // ClickHouse has no Nullable(Array(…))
+        kind @ Type::Array(_) => kind,
+        kind => Type::Nullable(Box::new(kind)),
+    }
+}
+
+fn array(element: &SourceType) -> Mapped {
+    let SourceType::Scalar {
+        name,
+        modifier,
+        is_enum,
+    } = element
+    else {
+        return Mapped::LeftOut("Debezium does not send arrays of arrays");
+    };
+    if name == "interval" {
+        return Mapped::LeftOut("Debezium does not send arrays of intervals");
+    }
+    let scalar = match is_enum {
+        true => to(Type::String),
+        false => scalar(name, *modifier),
+    };
+    match scalar {
+        Mapped::To {
+            kind,
+            encoding,
+            note,
+        } => Mapped::To {
+            kind: Type::Array(Box::new(nullable_of(kind))),
+            encoding,
+            note,
+        },
+        left_out => left_out,
+    }
+}
+
+fn scalar(name: &str, modifier: i32) -> Mapped {
+    match name {
+        "int2" => to(Type::Int16),
+        "int4" => to(Type::Int32),
+        "int8" => to(Type::Int64),
+        "oid" => to(Type::Int64),
+        "float4" => to(Type::Float32),
+        "float8" => to(Type::Float64),
+        "bool" => to(Type::Bool),
+        "numeric" => numeric(modifier),
+        "money" => noted(
+            decimal(MONEY_DIGITS, 2),
+            "two digits after the point, unless lc_monetary says otherwise",
+        ),
+        "text" | "varchar" | "bpchar" | "char" | "citext" | "xml" | "ltree" | "tsvector" => {
+            to(Type::String)
+        }
+        "inet" | "cidr" | "macaddr" | "macaddr8" => to(Type::String),
+        "int4range" | "int8range" | "numrange" | "tsrange" | "tstzrange" | "daterange" => {
+            to(Type::String)
+        }
+        "json" | "jsonb" => to(Type::String),
+        "hstore" => noted(Type::String, "JSON text, with hstore.handling.mode=json"),
+        "interval" => noted(Type::String, "ISO 8601, such as P1Y2M3DT4H5M6.7S"),
+        "uuid" => to(Type::Uuid),
+        "timestamptz" => to(instant()),
+        "timestamp" => from(instant(), Encoding::Micros),
+        "date" => from(Type::Date32, Encoding::Days),
+        "time" => from(
+            Type::Time64 {
+                precision: SECOND_DIGITS,
+            },
+            Encoding::Micros,
+        ),
+        "timetz" => noted(
+            Type::String,
+            "shifted to UTC by Debezium, such as 23:02:03Z",
+        ),
+        "bytea" => from(Type::String, Encoding::Base64),
+        // bit(1) is a truth value to Debezium, every longer one bytes with the lowest bit first
+        "bit" if modifier == 1 => to(Type::Bool),
+        "bit" | "varbit" => from(Type::String, Encoding::Base64),
+        "point" | "line" | "lseg" | "box" | "path" | "polygon" | "circle" | "geometry"
+        | "geography" => from(Type::String, Encoding::Json),
+        "vector" => noted_array(Type::Float64),
+        "halfvec" => noted_array(Type::Float32),
+        "sparsevec" => from(Type::String, Encoding::Json),
+        "name" => {
+            Mapped::LeftOut("Debezium sends a `name` as NULL after the snapshot: make it text")
+        }
+        _ => Mapped::LeftOut("Debezium leaves columns of this type out"),
+    }
+}
+
+/// `numeric(p, s)`: p above the sixteenth bit, s in the low eleven, signed.
+fn numeric(modifier: i32) -> Mapped {
+    let Some(packed) = modifier
+        .checked_sub(MODIFIER_HEADER)
+        .filter(|packed| *packed >= 0)
+    else {
+        return noted(
+            Type::String,
+            "numeric without a precision holds more digits than any Decimal",
+        );
+    };
+    let precision = packed >> 16;
+    let scale = ((packed & 0x7ff) ^ 0x400) - 0x400;
+    // numeric(3, −2) holds five digits before the point, numeric(2, 5) has five after it
+    let digits = (precision - scale.min(0)).max(scale);
+    match (u8::try_from(digits), u8::try_from(scale.max(0))) {
+        (Ok(digits), Ok(scale)) if i32::from(digits) <= MOST_DECIMAL_DIGITS => {
+            to(decimal(digits, scale))
+        }
+        _ => noted(Type::String, "more digits than ClickHouse's widest Decimal"),
+    }
+}
+
+fn decimal(precision: u8, scale: u8) -> Type {
+    Type::Decimal { precision, scale }
+}
+
+fn instant() -> Type {
+    Type::DateTime64 {
+        precision: SECOND_DIGITS,
+        zone: Some("UTC".to_owned()),
+    }
+}
+
+fn to(kind: Type) -> Mapped {
+    from(kind, Encoding::Plain)
+}
+
+fn from(kind: Type, encoding: Encoding) -> Mapped {
+    Mapped::To {
+        kind,
+        encoding,
+        note: None,
+    }
+}
+
+fn noted(kind: Type, note: &'static str) -> Mapped {
+    Mapped::To {
+        kind,
+        encoding: Encoding::Plain,
+        note: Some(note),
+    }
+}
+
+fn noted_array(element: Type) -> Mapped {
+    noted(Type::Array(Box::new(element)), "pgvector; not run by us")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(name: &str, modifier: i32, nullable: bool) -> String {
+        let kind = SourceType::Scalar {
+            name: name.to_owned(),
+            modifier,
+            is_enum: name == "mood",
+        };
+        spell(map(&kind, nullable))
+    }
+
+    fn spell(mapped: Mapped) -> String {
+        match mapped {
+            Mapped::To { kind, encoding, .. } => format!("{kind} {}", encoding.as_str()),
+            Mapped::LeftOut(_) => "left out".to_owned(),
+        }
+    }
+
+    #[test]
+    fn numerics_keep_every_digit() {
+        let modifier = |precision: i32, scale: i32| (precision << 16 | scale & 0x7ff) + 4;
+        assert_eq!(
+            shown("numeric", modifier(10, 2), false),
+            "Decimal(10, 2) plain"
+        );
+        assert_eq!(
+            shown("numeric", modifier(3, -2), false),
+            "Decimal(5, 0) plain"
+        );
+        assert_eq!(
+            shown("numeric", modifier(2, 5), true),
+            "Nullable(Decimal(5, 5)) plain"
+        );
+        assert_eq!(shown("numeric", modifier(1000, 2), false), "String plain");
+        assert_eq!(shown("numeric", -1, true), "Nullable(String) plain");
+    }
+
+    #[test]
+    fn types_are_the_real_ones() {
+        for (name, nullable, expected) in [
+            ("int2", false, "Int16 plain"),
+            ("bool", true, "Nullable(Bool) plain"),
+            ("timestamptz", false, "DateTime64(6, 'UTC') plain"),
+            ("timestamp", true, "Nullable(DateTime64(6, 'UTC')) micros"),
+            ("date", false, "Date32 days"),
+            ("time", false, "Time64(6) micros"),
+            ("uuid", true, "Nullable(UUID) plain"),
+            ("bytea", false, "String base64"),
+            ("point", false, "String json"),
+            ("mood", true, "LowCardinality(Nullable(String)) plain"),
+            ("vector", true, "Array(Float64) plain"),
+            ("pg_lsn", true, "left out"),
+        ] {
+            assert_eq!(shown(name, -1, nullable), expected, "{name}");
+        }
+        assert_eq!(shown("bit", 1, false), "Bool plain");
+        assert_eq!(shown("bit", 8, false), "String base64");
+    }
+
+    #[test]
+    fn arrays_hold_nullable_elements_and_are_never_nullable_themselves() {
+        let array = |name: &str| {
+            let element = SourceType::Scalar {
+                name: name.to_owned(),
+                modifier: -1,
+                is_enum: false,
+            };
+            spell(map(&SourceType::Array(Box::new(element)), true))
+        };
+        assert_eq!(array("int4"), "Array(Nullable(Int32)) plain");
+        assert_eq!(array("date"), "Array(Nullable(Date32)) days");
+        assert_eq!(array("interval"), "left out");
+    }
+}
