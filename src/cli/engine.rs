@@ -1,5 +1,6 @@
 //! `bullion engine`: ClickHouse's engine from libchdb, in the foreground, behind ClickHouse's HTTP interface.
 
+use std::io::Read as _;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -23,6 +24,9 @@ pub struct Args {
     /// The shared library [default: BULLION_LIBCHDB, the cache folder, next to this binary]
     #[arg(long, value_name = "PATH")]
     library: Option<PathBuf>,
+    /// Stop when stdin ends before it said anything: the starter died
+    #[arg(long)]
+    with_starter: bool,
 }
 
 pub async fn run(args: Args, context: Context) -> Result<Outcome> {
@@ -50,12 +54,22 @@ pub async fn run(args: Args, context: Context) -> Result<Outcome> {
         std::process::id()
     ));
     let shutdown = context.shutdown;
-    server
-        .run(async move {
-            shutdown.wait().await;
-        })
-        .await?;
+    let stop = async move {
+        tokio::select! {
+            _ = shutdown.wait() => {}
+            () = starter_died(), if args.with_starter => {}
+        }
+    };
+    server.run(stop).await?;
     Ok(Outcome::done("stopped"))
+}
+
+/// A starter holds our stdin open. A byte on it sets us free, its end without one means that the starter is gone.
+async fn starter_died() {
+    let read = tokio::task::spawn_blocking(|| std::io::stdin().read(&mut [0])).await;
+    if matches!(read, Ok(Ok(1))) {
+        std::future::pending::<()>().await;
+    }
 }
 
 /// From the environment or a file, never from the command line, which others can read.

@@ -1,6 +1,8 @@
 //! The engine as somebody's child process: started, waited for, stopped, and killed when dropped.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::io::{ErrorKind, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child as Process, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -10,12 +12,15 @@ use secrecy::{ExposeSecret as _, SecretString};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
+use super::server;
 use crate::error::{Error, Kind, Result};
 
 /// A cold start takes 0.3 s; a machine at its limits may need far longer.
 const START: Duration = Duration::from_secs(60);
 /// After SIGTERM; the engine itself gives its queries up to 5 s.
 const STOP: Duration = Duration::from_secs(10);
+/// The one user of an engine that we start.
+const USER: &str = "default";
 const POLL: Duration = Duration::from_millis(20);
 /// An engine that does not answer /ping in this time does not run.
 const PING: Duration = Duration::from_secs(2);
@@ -30,37 +35,62 @@ pub struct Child {
 }
 
 impl Child {
+    /// The engine that runs on `data` already (left behind by `detach`), or a new one.
+    pub async fn attach_or_start(program: &Path, data: &Path) -> Result<Child> {
+        match running_on(data).await {
+            Some((url, _)) => Ok(Child {
+                process: None,
+                url,
+                user: String::from(USER),
+                password: password_of(data)?,
+                data: data.to_path_buf(),
+            }),
+            None => Child::start(program, data).await,
+        }
+    }
+
     /// Starts `program engine` (usually [`std::env::current_exe`]) on a free port and waits until it answers.
+    /// It ends with this process, however that ends, unless it is detached.
+    ///
     /// A `clickhouse` binary on PATH is used instead of libchdb, by `clickhouse server` with a minimal
     /// configuration (that way is not run here: no registry has the binary).
     pub async fn start(program: &Path, data: &Path) -> Result<Child> {
-        let password = SecretString::from(uuid::Uuid::new_v4().simple().to_string());
-        Child::start_with(program, data, password).await
+        std::fs::create_dir_all(data).map_err(|source| cannot_write(data, source))?;
+        Child::start_with(program, data, password_of(data)?).await
     }
 
-    /// As `start`, with a password that others know.
+    /// As `start`, with a password of the caller's choice.
     pub async fn start_with(program: &Path, data: &Path, password: SecretString) -> Result<Child> {
         std::fs::create_dir_all(data).map_err(|source| cannot_write(data, source))?;
         let log_path = data.join("engine.log");
         let log =
             std::fs::File::create(&log_path).map_err(|source| cannot_write(&log_path, source))?;
-        let mut command = match server_binary() {
-            Some(server) => server_command(&server, data, &password)?,
+        let mut command = match server::binary() {
+            Some(binary) => server::command(&binary, data, &password)?,
             None => {
                 let mut command = Command::new(program);
                 command
-                    .args(["engine", "--listen", "127.0.0.1:0", "--data"])
+                    .args([
+                        "engine",
+                        "--with-starter",
+                        "--listen",
+                        "127.0.0.1:0",
+                        "--data",
+                    ])
                     .arg(data)
-                    .env("BULLION_ENGINE_USER", "default")
+                    .env_remove("BULLION_ENGINE_PASSWORD_FILE")
+                    .env("BULLION_ENGINE_USER", USER)
                     .env("BULLION_ENGINE_PASSWORD", password.expose_secret());
                 command
             }
         };
         let announcement = data.join("engine.json");
         let process = command
-            .stdin(Stdio::null())
+            .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(log)
+            // Ctrl-C is for us: the engine stops when we say so, after our last write
+            .process_group(0)
             .spawn()
             .map_err(|source| {
                 Error::new(Kind::File, "cannot start the embedded engine").because(source)
@@ -68,7 +98,7 @@ impl Child {
         let mut child = Child {
             process: Some(process),
             url: String::new(),
-            user: String::from("default"),
+            user: String::from(USER),
             password,
             data: data.to_path_buf(),
         };
@@ -106,7 +136,12 @@ impl Child {
 
     /// Leaves the engine running on its own (`--keep`) and returns its process id.
     pub fn detach(mut self) -> Option<u32> {
-        self.process.take().map(|process| process.id())
+        let mut process = self.process.take()?;
+        if let Some(mut stdin) = process.stdin.take() {
+            // an engine that is gone already needs no word
+            let _gone = stdin.write_all(b"\n");
+        }
+        Some(process.id())
     }
 
     async fn wait_until_ready(&mut self, announcement: &Path, log: &Path) -> Result<String> {
@@ -153,6 +188,27 @@ pub async fn running_on(data: &Path) -> Option<(String, u32)> {
     answers(&url).await.then_some((url, pid))
 }
 
+/// The folder's own password, made at its first use and readable by its owner alone.
+pub fn password_of(data: &Path) -> Result<SecretString> {
+    let file = data.join("engine.password");
+    let made = std::fs::File::options()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&file)
+        .and_then(|mut new| new.write_all(uuid::Uuid::new_v4().simple().to_string().as_bytes()));
+    match made {
+        Err(source) if source.kind() != ErrorKind::AlreadyExists => {
+            return Err(cannot_write(&file, source));
+        }
+        _ => {}
+    }
+    let text = std::fs::read_to_string(&file).map_err(|source| {
+        Error::new(Kind::File, format!("cannot read {}", file.display())).because(source)
+    })?;
+    Ok(SecretString::from(text))
+}
+
 fn announced(file: &Path) -> Option<(String, u32)> {
     let text = std::fs::read(file).ok()?;
     let value: serde_json::Value = serde_json::from_slice(&text).ok()?;
@@ -189,7 +245,7 @@ fn kill(process: &mut Process) {
     let _reaped = process.wait();
 }
 
-fn cannot_write(path: &Path, source: std::io::Error) -> Error {
+pub(super) fn cannot_write(path: &Path, source: std::io::Error) -> Error {
     Error::new(Kind::File, format!("cannot write {}", path.display())).because(source)
 }
 
@@ -198,46 +254,4 @@ fn last_lines(text: &str) -> String {
     const SHOWN: usize = 5;
     let lines: Vec<&str> = text.lines().collect();
     lines[lines.len().saturating_sub(SHOWN)..].join("\n")
-}
-
-fn server_binary() -> Option<PathBuf> {
-    std::env::split_paths(&std::env::var_os("PATH")?)
-        .map(|folder| folder.join("clickhouse"))
-        .find(|path| path.is_file())
-}
-
-/// `clickhouse server` on a free port. It announces nothing, so we do, in its name.
-fn server_command(server: &Path, data: &Path, password: &SecretString) -> Result<Command> {
-    let free = std::net::TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))
-        .and_then(|listener| listener.local_addr())
-        .map_err(|source| Error::new(Kind::File, "no free port").because(source))?;
-    let folder = data.display();
-    let config = format!(
-        "listen_host: 127.0.0.1\nhttp_port: {port}\npath: {folder}/server/\ntmp_path: {folder}/server/tmp/\n\
-         logger:\n  level: warning\n  console: 1\nmark_cache_size: 536870912\n\
-         users:\n  default:\n    password_sha256_hex: {hash}\n    networks: {{ip: '127.0.0.1'}}\n    profile: default\n    quota: default\n\
-         profiles:\n  default: {{}}\nquotas:\n  default: {{}}\n",
-        port = free.port(),
-        hash = hex(password),
-    );
-    let file = data.join("server.yaml");
-    std::fs::write(&file, config).map_err(|source| cannot_write(&file, source))?;
-    // the shell's own pid becomes the server's by `exec`, so that the announcement names it
-    let mut command = Command::new("sh");
-    command
-        .arg("-c")
-        .arg(r#"printf '{"url":"http://127.0.0.1:%s","pid":%s}' "$1" "$$" > "$2/engine.json"; exec "$3" server --config-file "$2/server.yaml""#)
-        .arg("engine")
-        .arg(free.port().to_string())
-        .arg(data)
-        .arg(server);
-    Ok(command)
-}
-
-fn hex(password: &SecretString) -> String {
-    use sha2::Digest as _;
-    sha2::Sha256::digest(password.expose_secret().as_bytes())
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
 }

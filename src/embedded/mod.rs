@@ -11,7 +11,7 @@
 //! Limits, on purpose or by the library: sessions and temporary tables do not outlive a request; `INSERT … SELECT FROM
 //! input()` and external tables are refused; a client's own `log_comment` is replaced by the query id; results in formats
 //! with an epilogue (JSON, Parquet, …) are held in memory before they are sent. Whoever has the password can read and
-//! write every file that this process can (`file()`, `FROM INFILE`), which is why it listens on loopback only.
+//! write every file that this process can (`file()`, `FROM INFILE`, `INTO OUTFILE`), which is why it listens on loopback only.
 
 mod answer;
 mod compression;
@@ -26,6 +26,7 @@ mod request;
 mod running;
 mod select;
 pub mod serve;
+mod server;
 mod statement;
 mod token;
 mod upload;

@@ -1,12 +1,16 @@
 //! The embedded engine as a process: starts that fail, stops, kills, and what runs in the background.
 
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use bullion::embedded::engine::{Child, running_on};
 use rdkafka::ClientConfig;
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
+
+use rustix::process::{Pid, Signal};
 
 use crate::engine::{Engine, PROGRAM, client, engine, start};
 
@@ -92,7 +96,88 @@ async fn what_was_acknowledged_survives_kill_9_and_a_stop() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stop_ends_running_queries_and_exits_0() {
+async fn a_detached_engine_is_found_again() {
+    let Engine { child, folder } = engine().await;
+    let url = child.url.clone();
+    let pid = child.detach().unwrap();
+    let found = Child::attach_or_start(Path::new(PROGRAM), folder.path())
+        .await
+        .unwrap();
+    assert_eq!((found.url.as_str(), found.pid()), (url.as_str(), None));
+    let one = client(&found).query("SELECT 1").fetch_one::<u8>().await;
+    assert_eq!(one.unwrap(), 1);
+    drop(found);
+    let (still, writer) = running_on(folder.path()).await.unwrap();
+    assert_eq!((still, writer), (url, pid));
+    end(pid);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_engine_ends_with_a_starter_that_was_killed() {
+    let folder = tempfile::tempdir().unwrap();
+    // the shell is the starter: it holds the engine's stdin open for as long as it lives
+    let mut starter = Command::new("sh")
+        .args([
+            "-c",
+            "tail -f /dev/null | \"$0\" engine --with-starter --listen 127.0.0.1:0 --data \"$1\"",
+        ])
+        .args([PROGRAM.as_ref(), folder.path()])
+        .env("BULLION_ENGINE_PASSWORD", "x")
+        .stdout(Stdio::null())
+        .process_group(0)
+        .spawn()
+        .unwrap();
+    let deadline = Instant::now() + Duration::from_secs(20);
+    let pid = loop {
+        if let Some((_, pid)) = running_on(folder.path()).await {
+            break pid;
+        }
+        assert!(Instant::now() < deadline, "the engine never started");
+    };
+    let group = Pid::from_raw(i32::try_from(starter.id()).unwrap()).unwrap();
+    rustix::process::kill_process_group(group, Signal::KILL).unwrap();
+    starter.wait().unwrap();
+    while Path::new(&format!("/proc/{pid}/exe")).exists() {
+        assert!(Instant::now() < deadline, "the engine outlived its starter");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn parts_are_merged_while_nobody_asks() {
+    let Engine { child, folder } = engine().await;
+    let engine = client(&child);
+    let create = "CREATE TABLE t (n UInt64) ENGINE = MergeTree ORDER BY n";
+    engine.query(create).execute().await.unwrap();
+    for n in 0..30 {
+        let insert = format!("INSERT INTO t VALUES ({n})");
+        engine.query(&insert).execute().await.unwrap();
+    }
+    // a merged part's folder is named all_FIRST_LAST_LEVEL; only the file system is looked at
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !has_merged_part(&folder.path().join("store")) {
+        assert!(Instant::now() < deadline, "no merge without a query");
+    }
+    child.stop().await.unwrap();
+}
+
+fn has_merged_part(folder: &Path) -> bool {
+    let Ok(entries) = std::fs::read_dir(folder) else {
+        return false;
+    };
+    entries.flatten().any(|entry| {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        (name.starts_with("all_") && !name.ends_with("_0")) || has_merged_part(&entry.path())
+    })
+}
+
+fn end(pid: u32) {
+    let pid = Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
+    rustix::process::kill_process(pid, Signal::TERM).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_ends_running_queries_in_time() {
     let Engine {
         child,
         folder: _folder,
