@@ -1,7 +1,9 @@
 //! `bullion migrate`: what the jobs declare comes to stand in ClickHouse. Running it again changes nothing.
 
 use super::{Context, Outcome, out};
-use crate::error::Result;
+use crate::config::Config;
+use crate::error::{Kind, Result};
+use crate::job::{Jobs, in_dependency_order};
 use crate::migrate;
 use crate::sink::clickhouse::ClickHouse;
 
@@ -15,17 +17,16 @@ pub struct Args {
 pub async fn run(args: Args, context: Context) -> Result<Outcome> {
     let (config, jobs) = context.declarations()?;
     let clickhouse = ClickHouse::connect(&config.clickhouse).await?;
-    let changes = migrate::plan(&clickhouse, &config, &jobs).await?;
-    for change in &changes {
-        if args.dry_run {
-            out::line(format!("{};", change.sql));
-        } else {
-            clickhouse.execute(&change.sql).await?;
+    let changes = if args.dry_run {
+        plan(&clickhouse, &config, &jobs).await?
+    } else {
+        let told = |change: &migrate::Change| {
             if context.output == out::Format::Text {
                 out::line(&change.what);
             }
-        }
-    }
+        };
+        migrate::apply(&clickhouse, &config, &jobs, told).await?
+    };
     if changes.is_empty() && context.output == out::Format::Text {
         out::line("nothing to change");
     }
@@ -36,4 +37,29 @@ pub async fn run(args: Args, context: Context) -> Result<Outcome> {
         (false, false) => "done",
     };
     Ok(Outcome::done(status).with("changes", done))
+}
+
+/// Prints what would be run. A gold target whose input does not stand yet cannot be planned, and is named instead.
+async fn plan(
+    clickhouse: &ClickHouse,
+    config: &Config,
+    jobs: &Jobs,
+) -> Result<Vec<migrate::Change>> {
+    let mut changes = migrate::plan(clickhouse, config, jobs).await?;
+    for job in in_dependency_order(&jobs.gold) {
+        match migrate::gold::plan(clickhouse, &config.clickhouse.gold, job).await {
+            Ok(planned) => changes.extend(planned),
+            Err(error) if error.kind() == Kind::NotFound => {
+                tracing::info!(
+                    job = job.name,
+                    "its target is planned once the tables it reads stand"
+                );
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    for change in &changes {
+        out::line(format!("{};", change.sql));
+    }
+    Ok(changes)
 }

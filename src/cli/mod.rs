@@ -3,6 +3,7 @@
 mod check;
 mod config;
 mod engine;
+mod gold;
 mod ingest;
 mod migrate;
 mod new;
@@ -61,6 +62,8 @@ enum Command {
     New(new::Args),
     /// Create or extend the ops, silver and gold objects in ClickHouse
     Migrate(migrate::Args),
+    /// Build windows of gold jobs
+    Gold(gold::Args),
     /// ClickHouse's engine behind its HTTP interface, in the foreground
     #[command(hide = true)]
     Engine(engine::Args),
@@ -152,6 +155,7 @@ impl Command {
             Command::Ingest(args) => ingest::run(args, context).await,
             Command::New(args) => new::run(args, context).await,
             Command::Migrate(args) => migrate::run(args, context).await,
+            Command::Gold(args) => gold::run(args, context).await,
             Command::Engine(args) => engine::run(args, context).await,
         }
     }

@@ -1,9 +1,14 @@
 //! Jobs: the declarations under `jobs/`, loaded and checked as a whole.
 
+mod gold;
 mod silver;
 
 use std::path::{Path, PathBuf};
 
+pub use gold::{
+    Audit, Check, Dependency, GoldJob, STAGING, STAGING_INFIX, Severity, in_dependency_order,
+    partition_expression, partition_id,
+};
 pub use silver::{
     Column, DeletePolicy, Encoding, Format, NewColumnPolicy, Policies, SYSTEM_COLUMNS, SilverJob,
     TruncatePolicy, ValuePolicy,
@@ -18,6 +23,7 @@ use crate::fault::{Faults, nearest};
 #[derive(Clone, Debug, Default)]
 pub struct Jobs {
     pub silver: Vec<SilverJob>,
+    pub gold: Vec<GoldJob>,
 }
 
 impl Jobs {
@@ -43,7 +49,38 @@ impl Jobs {
             silver.extend(silver::read(&name, document.root(faults)));
         }
         check_topics(&silver, &config.jobs, faults);
-        Ok(Jobs { silver })
+        let mut gold = Vec::new();
+        for (name, file) in declarations(&config.jobs.join("gold"), faults)? {
+            let text = read_file(&file)?;
+            let document = Document::parse(&file, &text, faults);
+            let sql_file = file.with_extension("sql");
+            let sql = sql_file
+                .exists()
+                .then(|| read_file(&sql_file))
+                .transpose()?;
+            let declared = gold::Declaration {
+                name: &name,
+                sql_file: &sql_file,
+                sql: sql.as_deref(),
+                zone: config.time_zone,
+                faults,
+            };
+            gold.extend(gold::read(&declared, document.root(faults)));
+        }
+        let names: Vec<&str> = silver.iter().map(|job| job.name.as_str()).collect();
+        gold::check_dependencies(&gold, &names, &config.jobs, faults);
+        Ok(Jobs { silver, gold })
+    }
+
+    /// The gold jobs with these names (all of them where none is named), each after those it depends on.
+    pub fn select_gold(&self, names: &[String]) -> Result<Vec<GoldJob>> {
+        let known = || self.gold.iter().map(|job| job.name.as_str());
+        if let Some(name) = names.iter().find(|name| !known().any(|job| job == **name)) {
+            return Err(unknown_job("gold", name, known()));
+        }
+        let ordered = in_dependency_order(&self.gold).into_iter();
+        let chosen = ordered.filter(|job| names.is_empty() || names.contains(&job.name));
+        Ok(chosen.cloned().collect())
     }
 
     /// The silver jobs with these names, all of them where none is named.

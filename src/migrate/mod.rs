@@ -1,11 +1,12 @@
 //! What stands in ClickHouse against what is declared: the statements that close the gap, and nothing else.
 
+pub mod gold;
 mod ops;
 pub mod silver;
 
 use crate::config::Config;
 use crate::error::Result;
-use crate::job::Jobs;
+use crate::job::{Jobs, in_dependency_order};
 use crate::sink::clickhouse::{ClickHouse, literal, quote};
 
 /// One statement that is still missing.
@@ -16,7 +17,7 @@ pub struct Change {
     pub sql: String,
 }
 
-/// Databases first, then ops, then every silver job. A real thing that contradicts its job is an error, never altered.
+/// Databases first, then ops, then every silver job; for gold see [`apply`]. A real thing that contradicts its job is an error, never altered.
 pub async fn plan(clickhouse: &ClickHouse, config: &Config, jobs: &Jobs) -> Result<Vec<Change>> {
     let names = &config.clickhouse;
     let mut changes = Vec::new();
@@ -28,6 +29,30 @@ pub async fn plan(clickhouse: &ClickHouse, config: &Config, jobs: &Jobs) -> Resu
         changes.extend(silver::plan(clickhouse, &names.silver, job).await?);
     }
     Ok(changes)
+}
+
+/// Makes every change, telling each one after it was made. A gold SELECT can only be described once the tables it
+/// reads stand, so gold targets are planned last, each after those of the jobs it depends on.
+pub async fn apply(
+    clickhouse: &ClickHouse,
+    config: &Config,
+    jobs: &Jobs,
+    told: impl Fn(&Change),
+) -> Result<Vec<Change>> {
+    let mut made = Vec::new();
+    for change in plan(clickhouse, config, jobs).await? {
+        clickhouse.execute(&change.sql).await?;
+        told(&change);
+        made.push(change);
+    }
+    for job in in_dependency_order(&jobs.gold) {
+        for change in gold::plan(clickhouse, &config.clickhouse.gold, job).await? {
+            clickhouse.execute(&change.sql).await?;
+            told(&change);
+            made.push(change);
+        }
+    }
+    Ok(made)
 }
 
 async fn database_change(clickhouse: &ClickHouse, name: &str) -> Result<Option<Change>> {

@@ -5,7 +5,10 @@ use crate::error::Result;
 use crate::sink::clickhouse::{ClickHouse, literal, quote};
 
 /// `clickhouse/NNN_name.sql`, in order; a file that has shipped is never edited, a new one is added.
-const FILES: [(u32, &str, &str); 1] = [(1, "ops", include_str!("../../clickhouse/001_ops.sql"))];
+const FILES: [(u32, &str, &str); 2] = [
+    (1, "ops", include_str!("../../clickhouse/001_ops.sql")),
+    (2, "gold", include_str!("../../clickhouse/002_gold.sql")),
+];
 
 pub(super) async fn plan(clickhouse: &ClickHouse, ops: &str) -> Result<Vec<Change>> {
     let applied = applied(clickhouse, ops).await?;

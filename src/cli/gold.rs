@@ -1,0 +1,346 @@
+//! `bullion gold`: builds windows of gold jobs, each job after those it depends on.
+
+use chrono::Utc;
+use serde_json::{Value, json};
+
+use super::{Context, Outcome, out};
+use crate::config::Config;
+use crate::error::{Error, Kind, Result};
+use crate::gold::{Pace, Report, Session, Summary};
+use crate::job::{Dependency, GoldJob};
+use crate::ledger::{Ending, Run};
+use crate::progress::Progress;
+use crate::shutdown::Shutdown;
+use crate::sink::clickhouse::ClickHouse;
+use crate::window::{Limits, Range, Window};
+
+#[derive(clap::Args)]
+pub struct Args {
+    /// Gold jobs to build; all of them where none is named
+    #[arg(value_name = "JOB")]
+    jobs: Vec<String>,
+    #[command(flatten)]
+    range: RangeArgs,
+}
+
+/// Which windows: dates mean the job's zone, instants with an offset are exact.
+#[derive(clap::Args)]
+pub struct RangeArgs {
+    /// The windows of one date, such as 2024-03-31
+    #[arg(long, conflicts_with_all = ["from", "to", "through", "last"])]
+    date: Option<String>,
+    /// First instant of the range
+    #[arg(long, value_name = "WHEN", conflicts_with = "last")]
+    from: Option<String>,
+    /// First instant after the range: [from, to)
+    #[arg(
+        long,
+        value_name = "WHEN",
+        requires = "from",
+        conflicts_with = "through"
+    )]
+    to: Option<String>,
+    /// Last window of the range
+    #[arg(long, value_name = "WHEN", requires = "from")]
+    through: Option<String>,
+    /// The last complete windows, such as 7d, 24h, 4w or 3mo
+    #[arg(long, value_name = "SPAN")]
+    last: Option<String>,
+    /// More than 4,000 windows are meant
+    #[arg(long)]
+    allow_large: bool,
+    /// Build a window that has not ended yet
+    #[arg(long)]
+    allow_incomplete: bool,
+}
+
+impl RangeArgs {
+    pub fn range(&self) -> Result<Range> {
+        let text = |option: &Option<String>| option.clone();
+        match (text(&self.date), text(&self.from), text(&self.last)) {
+            (Some(date), ..) => Ok(Range::Date(date)),
+            (_, _, Some(last)) => Ok(Range::Last(last)),
+            (_, Some(from), _) => match (text(&self.to), text(&self.through)) {
+                (Some(to), _) => Ok(Range::HalfOpen { from, to }),
+                (_, Some(through)) => Ok(Range::Through { from, through }),
+                _ => Err(usage("--from needs --to or --through")),
+            },
+            _ => Err(usage(
+                "which windows? give --date, --from with --to or --through, or --last",
+            )),
+        }
+    }
+
+    pub fn limits(&self) -> Limits {
+        Limits {
+            now: Utc::now(),
+            incomplete: self.allow_incomplete,
+            large: self.allow_large,
+        }
+    }
+}
+
+fn usage(message: &str) -> Error {
+    Error::new(Kind::Usage, message)
+        .advise("such as --date 2024-03-31, or --from 2024-03-01 --to 2024-04-01")
+}
+
+pub async fn run(args: Args, context: Context) -> Result<Outcome> {
+    let (config, jobs) = context.declarations()?;
+    let jobs = jobs.select_gold(&args.jobs)?;
+    let range = args.range.range()?;
+    let limits = args.range.limits();
+    // every range is resolved before any SQL
+    let mut plan = Vec::new();
+    for job in &jobs {
+        let windows = range.windows(job.calendar, limits)?;
+        plan.push((job, windows));
+    }
+    for (job, windows) in &plan {
+        show_expansion(&context, job, windows);
+    }
+    let clickhouse = ClickHouse::connect(&config.clickhouse).await?;
+    let mut told = Told::default();
+    for (job, windows) in &plan {
+        if let Some(dependency) = told.failed_dependency(job) {
+            let message = format!(
+                "gold job {} was not built: {dependency} it depends on failed",
+                job.name
+            );
+            told.note(job, Err(Error::new(Kind::WindowsFailed, message)));
+            continue;
+        }
+        let work = Work {
+            job,
+            windows,
+            pace: Pace(1),
+            run: Run::new(&job.name, "gold"),
+        };
+        let result = work.perform(&clickhouse, &config, &context.shutdown).await;
+        match result {
+            Err(error) if matches!(error.kind(), Kind::Terminated | Kind::Interrupted) => {
+                return Err(error);
+            }
+            result => told.note(job, result),
+        }
+    }
+    told.outcome(&context)
+}
+
+/// The expansion, before anything runs.
+pub fn show_expansion(context: &Context, job: &GoldJob, windows: &[Window]) {
+    let (Some(first), Some(last)) = (windows.first(), windows.last()) else {
+        return;
+    };
+    let calendar = job.calendar;
+    let text = format!(
+        "{}: {} window{} of one {} in {}, [{}, {})",
+        job.name,
+        windows.len(),
+        if windows.len() == 1 { "" } else { "s" },
+        calendar.grain,
+        calendar.zone,
+        calendar.show(first.from),
+        calendar.show(last.to)
+    );
+    match context.output {
+        out::Format::Text => out::line(text),
+        out::Format::Json => tracing::info!("{text}"),
+    }
+}
+
+/// One job's windows, to be built under its lease and written into `ops.runs`.
+pub struct Work<'a> {
+    pub job: &'a GoldJob,
+    pub windows: &'a [Window],
+    pub pace: Pace,
+    pub run: Run,
+}
+
+impl Work<'_> {
+    pub async fn perform(
+        &self,
+        clickhouse: &ClickHouse,
+        config: &Config,
+        shutdown: &Shutdown,
+    ) -> Result<Summary> {
+        let ops = &config.clickhouse.ops;
+        let begun = Ending {
+            state: "running",
+            windows: self.windows.len(),
+            ..Ending::default()
+        };
+        self.run.write(clickhouse, ops, &begun, false).await?;
+        let result = self.build(clickhouse, config, shutdown).await;
+        let ended = ending(self.windows.len(), &result);
+        if let Err(error) = self.run.write(clickhouse, ops, &ended, true).await {
+            tracing::warn!(job = self.job.name, %error, "cannot write how the run ended");
+        }
+        result
+    }
+
+    async fn build(
+        &self,
+        clickhouse: &ClickHouse,
+        config: &Config,
+        shutdown: &Shutdown,
+    ) -> Result<Summary> {
+        let session = tokio::select! {
+            session = Session::open(clickhouse, config, self.job, &self.run) => session?,
+            signal = shutdown.wait() => return Err(signal.error()),
+        };
+        let progress = Progress::new(&self.job.name, self.windows.len(), out::is_terminal());
+        let report = Report {
+            progress: &progress,
+            shutdown,
+        };
+        session.run(self.windows, self.pace, report).await
+    }
+}
+
+fn ending(windows: usize, result: &Result<Summary>) -> Ending {
+    match result {
+        Ok(summary) => {
+            let failed = summary.failed + summary.blocked;
+            let done = summary.built + summary.unchanged;
+            let (state, exit) = match (&summary.first_error, done) {
+                (None, _) if summary.built == 0 => ("noop", 0),
+                (None, _) => ("done", 0),
+                (Some(_), _) if summary.failed == 0 => {
+                    ("blocked", Kind::AuditBlocked.policy().exit)
+                }
+                (Some(error), 0) => ("failed", error.kind().policy().exit),
+                (Some(_), _) => ("partial", Kind::WindowsFailed.policy().exit),
+            };
+            Ending {
+                state,
+                windows,
+                built: summary.built,
+                unchanged: summary.unchanged,
+                failed,
+                exit,
+                message: summary
+                    .first_error
+                    .as_ref()
+                    .map(ToString::to_string)
+                    .unwrap_or_default(),
+            }
+        }
+        Err(error) => Ending {
+            state: match error.kind() {
+                Kind::LeaseHeld => "lease held",
+                Kind::NotFresh => "not fresh",
+                Kind::Terminated | Kind::Interrupted => "terminated",
+                _ => "failed",
+            },
+            windows,
+            exit: error.kind().policy().exit,
+            message: error.to_string(),
+            ..Ending::default()
+        },
+    }
+}
+
+/// What is told at the end: a line for each job, and the worst of their exits.
+#[derive(Default)]
+pub struct Told {
+    jobs: Vec<Value>,
+    total: Summary,
+    failed: Vec<String>,
+    errors: Vec<Error>,
+}
+
+impl Told {
+    fn failed_dependency<'j>(&self, job: &'j GoldJob) -> Option<&'j Dependency> {
+        job.depends_on.iter().find(
+            |dependency| matches!(dependency, Dependency::Gold(name) if self.failed.contains(name)),
+        )
+    }
+
+    pub fn note(&mut self, job: &GoldJob, result: Result<Summary>) {
+        match result {
+            Ok(summary) => {
+                self.jobs.push(json!({
+                    "job": job.name, "windows": summary.windows, "built": summary.built, "unchanged": summary.unchanged,
+                    "blocked": summary.blocked, "failed": summary.failed, "rows": summary.rows,
+                    "read_rows": summary.read_rows,
+                }));
+                self.total.windows += summary.windows;
+                self.total.built += summary.built;
+                self.total.unchanged += summary.unchanged;
+                self.total.blocked += summary.blocked;
+                self.total.failed += summary.failed;
+                self.total.rows += summary.rows;
+                if let Some(error) = summary.into_error() {
+                    self.failed.push(job.name.clone());
+                    self.errors.push(error);
+                }
+            }
+            Err(error) => {
+                self.jobs
+                    .push(json!({"job": job.name, "error": error.to_string()}));
+                self.failed.push(job.name.clone());
+                self.errors.push(error);
+            }
+        }
+    }
+
+    /// One kind of failure keeps its exit code; different ones, or failures beside successes, are "some windows failed".
+    pub fn outcome(self, context: &Context) -> Result<Outcome> {
+        if context.output == out::Format::Text {
+            for job in &self.jobs {
+                out::line(sentence(job));
+            }
+        }
+        let mut kinds: Vec<Kind> = self.errors.iter().map(Error::kind).collect();
+        kinds.dedup();
+        for error in &self.errors {
+            super::out::complain(format!("error: {error}"));
+            super::out::complain(format!("  next: {}", error.advice()));
+        }
+        let some_stand = self.jobs.len() > self.errors.len();
+        let (status, exit) = match kinds.as_slice() {
+            [] if self.total.built == 0 => ("noop", 0),
+            [] => ("done", 0),
+            [kind]
+                if !some_stand
+                    || matches!(kind, Kind::AuditBlocked | Kind::LeaseHeld | Kind::NotFresh) =>
+            {
+                ("failed", kind.policy().exit)
+            }
+            _ => ("partial", Kind::WindowsFailed.policy().exit),
+        };
+        let mut outcome = Outcome::done(status)
+            .with("windows", self.total.windows)
+            .with("built", self.total.built)
+            .with("unchanged", self.total.unchanged)
+            .with("blocked", self.total.blocked)
+            .with("failed", self.total.failed)
+            .with("rows", self.total.rows)
+            .with("jobs", self.jobs);
+        if let Some(error) = self.errors.first() {
+            outcome = outcome.with("exit", exit).with("error", error.to_string());
+        }
+        outcome.exit = exit;
+        Ok(outcome)
+    }
+}
+
+fn sentence(job: &Value) -> String {
+    let name = job["job"].as_str().unwrap_or_default();
+    if job.get("error").is_some() {
+        return format!("{name}: not built");
+    }
+    let figure = |key: &str| job[key].as_u64().unwrap_or_default();
+    let mut text = format!(
+        "{name}: {} built, {} unchanged",
+        figure("built"),
+        figure("unchanged")
+    );
+    for key in ["blocked", "failed"] {
+        if figure(key) > 0 {
+            text.push_str(&format!(", {} {key}", figure(key)));
+        }
+    }
+    format!("{text}, {} rows", figure("rows"))
+}

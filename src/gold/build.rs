@@ -1,0 +1,131 @@
+//! One window, from its SELECT to the ledger's `done`.
+
+use std::time::Instant;
+
+use super::{Built, Session};
+use crate::error::{Context as _, Error, Kind, Result};
+use crate::job::partition_id;
+use crate::ledger::{Contents, Cost, State};
+use crate::window::Window;
+
+impl Session<'_> {
+    /// Builds one window; on an error readers still see what they saw before, and the ledger says what happened.
+    pub async fn build(&self, window: Window) -> Result<Built> {
+        let partition = partition_id(self.job.calendar, window);
+        let staging = self.staging_name(&partition);
+        let doing = || {
+            format!(
+                "gold job {}, window {}",
+                self.job.name,
+                self.job.calendar.label(window)
+            )
+        };
+        let built = match self.stage(window, &partition, &staging).await {
+            Ok(built) => built,
+            Err(error) => {
+                self.record_failure(window, &partition, &error).await;
+                self.discard(&staging).await;
+                return Err(error.context(doing()));
+            }
+        };
+        let result = match built.state {
+            State::Swapping => self
+                .swap(built, &partition, &staging)
+                .await
+                .context(doing()),
+            _ => self.record(built, &partition).await.context(doing()),
+        };
+        self.discard(&staging).await;
+        result
+    }
+
+    /// Everything before the point of no return: `Swapping` when there is something to swap, else `Unchanged`.
+    async fn stage(&self, window: Window, partition: &str, staging: &str) -> Result<Built> {
+        let started = Instant::now();
+        self.lease.check()?;
+        self.drop_table(staging).await?;
+        self.create_staging(staging).await?;
+        let query_id = format!(
+            "{}-{partition}-{}",
+            self.run.id,
+            uuid::Uuid::new_v4().simple()
+        );
+        let cost = self.fill(staging, window, &query_id).await?;
+        self.check_partitions(staging, partition).await?;
+        self.audit(staging, window).await?;
+        let contents = self.contents(staging, partition).await?;
+        let before = self.contents(&self.job.name, partition).await?;
+        let state = if contents == before {
+            State::Unchanged
+        } else {
+            self.merge_staging(staging, partition).await?;
+            State::Swapping
+        };
+        let seconds = started.elapsed().as_secs_f64();
+        Ok(Built {
+            window,
+            state,
+            contents,
+            cost: Cost { seconds, ..cost },
+        })
+    }
+
+    /// From here on a crash leaves `swapping` in the ledger, and the next command repairs the window.
+    async fn swap(&self, staged: Built, partition: &str, staging: &str) -> Result<Built> {
+        self.lease.check()?;
+        let mut entry = self.entry(staged.window, State::Swapping, partition);
+        entry.staging = staging;
+        entry.contents = staged.contents;
+        entry.cost = staged.cost;
+        self.write(entry).await?;
+        self.replace(staging, partition, staged.contents.rows == 0)
+            .await?;
+        let found = self.contents(&self.job.name, partition).await?;
+        if found != staged.contents {
+            return Err(differs(found, staged.contents));
+        }
+        let done = Built {
+            state: State::Done,
+            ..staged
+        };
+        self.record(done, partition).await
+    }
+
+    async fn record(&self, built: Built, partition: &str) -> Result<Built> {
+        let mut entry = self.entry(built.window, built.state, partition);
+        entry.contents = built.contents;
+        entry.cost = built.cost;
+        self.write(entry).await?;
+        Ok(built)
+    }
+
+    /// The failure itself is what the caller hears of, so a ledger that cannot be written is only logged.
+    async fn record_failure(&self, window: Window, partition: &str, error: &Error) {
+        let state = match error.kind() {
+            Kind::AuditBlocked => State::Blocked,
+            _ => State::Failed,
+        };
+        let message = error.to_string();
+        let mut entry = self.entry(window, state, partition);
+        entry.message = &message;
+        if let Err(error) = self.write(entry).await {
+            tracing::warn!(job = self.job.name, %error, "cannot write the ledger");
+        }
+    }
+
+    async fn discard(&self, staging: &str) {
+        if let Err(error) = self.drop_table(staging).await {
+            tracing::warn!(job = self.job.name, table = staging, %error, "cannot drop a staging table; the next run will");
+        }
+    }
+}
+
+fn differs(found: Contents, wanted: Contents) -> Error {
+    let message = format!(
+        "after the swap the partition holds {} rows (checksum {:016x}), staging held {} ({:016x})",
+        found.rows, found.checksum, wanted.rows, wanted.checksum
+    );
+    Error::new(Kind::Busy, message).advise(
+        "the ledger says `swapping`: run the same command again, it repairs the window first",
+    )
+}

@@ -1,0 +1,209 @@
+//! The staging tables of a job: named by fencing token, so that a stale owner's can be told and dropped.
+
+use clickhouse::Row;
+use serde::Deserialize;
+
+use super::Session;
+use crate::error::{Error, Kind, Result};
+use crate::job::STAGING_INFIX;
+use crate::ledger::{Contents, Cost};
+use crate::migrate::silver::qualified;
+use crate::sink::clickhouse::{ClickHouse, literal, quote};
+use crate::window::Window;
+
+/// The setting without which newer servers refuse REPLACE from a table that lacks the partition.
+pub const EMPTY_SOURCE: &str = "allow_replace_partition_from_empty_source";
+
+pub async fn knows_empty_source(clickhouse: &ClickHouse) -> Result<bool> {
+    let sql = format!(
+        "SELECT count() FROM system.settings WHERE name = {}",
+        literal(EMPTY_SOURCE)
+    );
+    let found: u64 = clickhouse.one(&sql).await?;
+    Ok(found > 0)
+}
+
+impl Session<'_> {
+    /// `daily__staging_7_20240331`
+    pub(super) fn staging_name(&self, partition: &str) -> String {
+        let token = self.lease.token();
+        format!("{}{STAGING_INFIX}{token}_{partition}", self.job.name)
+    }
+
+    pub(super) fn qualified(&self, table: &str) -> String {
+        qualified(self.database, table)
+    }
+
+    /// After this no owner with an older token can swap: what it would replace from is gone.
+    pub(super) async fn drop_older_staging(&self) -> Result<()> {
+        let prefix = format!("{}{STAGING_INFIX}", self.job.name);
+        let sql = format!(
+            "SELECT name FROM system.tables WHERE database = {} AND startsWith(name, {})",
+            literal(self.database),
+            literal(&prefix)
+        );
+        for name in self.clickhouse.all::<String>(&sql).await? {
+            let token = name
+                .strip_prefix(&prefix)
+                .and_then(|rest| rest.split('_').next());
+            let older = token.and_then(|token| token.parse::<u64>().ok());
+            if older.is_some_and(|token| token < self.lease.token()) {
+                tracing::info!(
+                    job = self.job.name,
+                    table = name,
+                    "dropping what an earlier run left"
+                );
+                self.drop_table(&name).await?;
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) async fn create_staging(&self, staging: &str) -> Result<()> {
+        let sql = format!(
+            "CREATE TABLE {}{} AS {}",
+            self.qualified(staging),
+            self.cluster_wide,
+            self.qualified(&self.job.name)
+        );
+        self.clickhouse.execute(&sql).await
+    }
+
+    pub(super) async fn drop_table(&self, table: &str) -> Result<()> {
+        let sql = format!(
+            "DROP TABLE IF EXISTS {}{}",
+            self.qualified(table),
+            self.cluster_wide
+        );
+        self.clickhouse.execute(&sql).await
+    }
+
+    /// Runs the job's SELECT for one window into staging.
+    pub(super) async fn fill(&self, staging: &str, window: Window, query_id: &str) -> Result<Cost> {
+        let columns: Vec<String> = self
+            .columns
+            .iter()
+            .map(|column| quote(&column.name))
+            .collect();
+        let columns = columns.join(", ");
+        // by name on both sides: a SELECT whose columns changed places fills the same table
+        let sql = format!(
+            "INSERT INTO {} ({columns}) SELECT {columns} FROM (\n{}\n)",
+            self.qualified(staging),
+            self.job.sql
+        );
+        let query = self
+            .clickhouse
+            .client()
+            .query_raw(&sql)
+            .with_setting("param_from", seconds(window.from))
+            .with_setting("param_to", seconds(window.to))
+            .with_setting("query_id", query_id)
+            .with_setting("async_insert", "0")
+            // recomputed rows of equal bytes must never vanish
+            .with_setting("insert_deduplicate", "0")
+            // so that the summary header counts the whole query
+            .with_setting("wait_end_of_query", "1");
+        let explain = |error| self.clickhouse.explain(error);
+        let mut answer = query.fetch_bytes("TabSeparated").map_err(explain)?;
+        while answer.next().await.map_err(explain)?.is_some() {}
+        let summary = answer.summary();
+        Ok(Cost {
+            read_rows: summary
+                .and_then(|summary| summary.read_rows())
+                .unwrap_or_default(),
+            read_bytes: summary
+                .and_then(|summary| summary.read_bytes())
+                .unwrap_or_default(),
+            seconds: 0.0,
+        })
+    }
+
+    /// A row outside of the window would be swapped into a partition that was never built whole.
+    pub(super) async fn check_partitions(&self, staging: &str, partition: &str) -> Result<()> {
+        #[derive(Row, Deserialize)]
+        struct Found {
+            partition: String,
+            rows: u64,
+        }
+        let sql = format!(
+            "SELECT _partition_id, count() FROM {} WHERE _partition_id != {} GROUP BY 1 ORDER BY 1",
+            self.qualified(staging),
+            literal(partition)
+        );
+        let outside: Vec<Found> = self.clickhouse.all(&sql).await?;
+        let Some(first) = outside.first() else {
+            return Ok(());
+        };
+        let rows: u64 = outside.iter().map(|found| found.rows).sum();
+        let message = format!(
+            "its SELECT gave {rows} rows of {} other windows (such as partition {}) for the window of partition {partition}",
+            outside.len(),
+            first.partition
+        );
+        Err(Error::new(Kind::Query, message).advise(format!(
+            "`{}` must lie in [from, to) for every row: compare the SELECT's WHERE and the job's zone",
+            self.job.time_column
+        )))
+    }
+
+    /// Count and checksum of one partition of a table; rows that occur twice count twice.
+    pub(super) async fn contents(&self, table: &str, partition: &str) -> Result<Contents> {
+        let columns: Vec<String> = self
+            .columns
+            .iter()
+            .map(|column| quote(&column.name))
+            .collect();
+        let sql = format!(
+            "SELECT count(), sum(sipHash64(tuple({}))) FROM {} WHERE _partition_id = {}",
+            columns.join(", "),
+            self.qualified(table),
+            literal(partition)
+        );
+        self.clickhouse.one(&sql).await
+    }
+
+    /// One part: fewer merges later, and the least that a crash inside REPLACE can leave.
+    pub(super) async fn merge_staging(&self, staging: &str, partition: &str) -> Result<()> {
+        let sql = format!(
+            "SELECT count() FROM system.parts WHERE active AND database = {} AND table = {}",
+            literal(self.database),
+            literal(staging)
+        );
+        let parts: u64 = self.clickhouse.one(&sql).await?;
+        if parts < 2 {
+            return Ok(());
+        }
+        let sql = format!(
+            "OPTIMIZE TABLE {} PARTITION ID {} FINAL",
+            self.qualified(staging),
+            literal(partition)
+        );
+        self.clickhouse.execute(&sql).await
+    }
+
+    /// Readers see the old partition before this and the new one after it. An empty staging empties the partition.
+    pub(super) async fn replace(&self, staging: &str, partition: &str, empty: bool) -> Result<()> {
+        let target = self.qualified(&self.job.name);
+        let id = literal(partition);
+        if empty && !self.empty_source_setting {
+            let sql = format!("ALTER TABLE {target} DROP PARTITION ID {id}");
+            return self.clickhouse.execute(&sql).await;
+        }
+        let sql = format!(
+            "ALTER TABLE {target} REPLACE PARTITION ID {id} FROM {}",
+            self.qualified(staging)
+        );
+        let mut query = self.clickhouse.client().query_raw(&sql);
+        if self.empty_source_setting {
+            query = query.with_setting(EMPTY_SOURCE, "1");
+        }
+        let done = query.execute().await;
+        done.map_err(|error| self.clickhouse.explain(error))
+    }
+}
+
+/// At least ten digits: ClickHouse reads fewer than five as a year.
+fn seconds(instant: chrono::DateTime<chrono::Utc>) -> String {
+    format!("{:010}", instant.timestamp())
+}

@@ -1,0 +1,259 @@
+//! Reads a gold job's pair of files into a [`GoldJob`], reporting every fault of both.
+
+use std::path::Path;
+use std::time::Duration;
+
+use chrono_tz::Tz;
+use sha2::{Digest, Sha256};
+
+use super::sql::outline;
+use super::{Audit, Check, Dependency, GoldJob, STAGING, STAGING_INFIX, Severity};
+use crate::cron::Schedule;
+use crate::document::Section;
+use crate::fault::Faults;
+use crate::window::{Calendar, Grain};
+
+/// A source that is silent for longer than this is somebody's problem, not a wait.
+const DEFAULT_GRACE: Duration = Duration::from_secs(6 * 60 * 60);
+/// What the two parameters are, to the letter: without the zone they would follow the session's.
+const PARAMETER_TYPE: &str = "DateTime64(3, 'UTC')";
+
+/// What a gold job is read from, besides its TOML.
+pub(in crate::job) struct Declaration<'a> {
+    pub name: &'a str,
+    pub sql_file: &'a Path,
+    /// none: there is no such file
+    pub sql: Option<&'a str>,
+    /// the zone of jobs that name none
+    pub zone: Tz,
+    pub faults: &'a Faults,
+}
+
+/// `None` where so much is missing that there is no job to speak of; the faults say why.
+pub(in crate::job) fn read(declared: &Declaration<'_>, root: Section<'_>) -> Option<GoldJob> {
+    if root.text("grain").is_none() {
+        root.required_text("grain");
+    }
+    let grain = root.choice("grain", &Grain::WORDS);
+    let time_column = root.required_text("time_column");
+    let zone = zone(&root, declared.zone);
+    let order_by = root.texts("order_by");
+    if order_by.is_empty() {
+        root.fault(
+            0,
+            "`order_by` is missing: the columns that the target is sorted by",
+        );
+    }
+    let schedule = schedule(&root);
+    let grace = root.duration("grace").unwrap_or(DEFAULT_GRACE);
+    let depends_on = dependencies(&root);
+    let audits: Vec<Audit> = root
+        .sections("audits")
+        .into_iter()
+        .filter_map(audit)
+        .collect();
+    if declared.name.contains(STAGING_INFIX) {
+        root.fault(
+            0,
+            format!("a gold job's name cannot contain `{STAGING_INFIX}`"),
+        );
+    }
+    let calendar = grain.map(|grain| Calendar { grain, zone });
+    if let Some(calendar) = calendar
+        && calendar.grain == Grain::Hour
+        && !calendar.cuts_whole_hours()
+    {
+        let message =
+            format!("the clocks of {zone} move by less than an hour: hours cannot be its windows");
+        root.fault(root.text("zone").map_or(0, |zone| zone.line), message);
+    }
+    let sql = select(declared);
+    root.finish();
+    let mut job = GoldJob {
+        name: declared.name.to_owned(),
+        calendar: calendar?,
+        time_column: time_column?.value,
+        order_by: order_by.into_iter().map(|column| column.value).collect(),
+        schedule,
+        grace,
+        depends_on,
+        audits,
+        sql: sql?,
+        sql_hash: String::new(),
+    };
+    job.sql_hash = fingerprint(&job);
+    Some(job)
+}
+
+fn zone(root: &Section<'_>, default: Tz) -> Tz {
+    let Some(text) = root.text("zone") else {
+        return default;
+    };
+    text.value.parse().unwrap_or_else(|_| {
+        let known = chrono_tz::TZ_VARIANTS.iter().map(|zone| zone.name());
+        let near = crate::fault::suggestion(&text.value, known);
+        root.fault(
+            text.line,
+            format!("`{}` is no known time zone{near}", text.value),
+        );
+        default
+    })
+}
+
+fn schedule(root: &Section<'_>) -> Option<Schedule> {
+    let line = root.text("schedule")?;
+    match Schedule::parse(&line.value) {
+        Ok(schedule) => Some(schedule),
+        Err(reason) => {
+            root.fault(line.line, format!("`schedule`: {reason}"));
+            None
+        }
+    }
+}
+
+fn dependencies(root: &Section<'_>) -> Vec<Dependency> {
+    let mut found = Vec::new();
+    for text in root.texts("depends_on") {
+        match text.value.split_once('.') {
+            Some(("silver", name)) => found.push(Dependency::Silver(name.to_owned())),
+            Some(("gold", name)) => found.push(Dependency::Gold(name.to_owned())),
+            _ => {
+                let message = format!(
+                    "`depends_on`: `{}` names no job; write silver.<name> or gold.<name>",
+                    text.value
+                );
+                root.fault(text.line, message);
+            }
+        }
+    }
+    found
+}
+
+fn audit(section: Section<'_>) -> Option<Audit> {
+    let line = section.line();
+    let name = section.required_text("name");
+    let severities = [("block", Severity::Block), ("warn", Severity::Warn)];
+    let severity = section
+        .choice("severity", &severities)
+        .unwrap_or(Severity::Block);
+    let sql = section.text("sql");
+    let not_null: Vec<String> = section
+        .texts("not_null")
+        .into_iter()
+        .map(|column| column.value)
+        .collect();
+    let check = match (sql, not_null.is_empty()) {
+        (Some(sql), true) => {
+            let found = outline(&sql.value);
+            if found.statements != 1 || !matches!(found.first_word.as_str(), "SELECT" | "WITH") {
+                section.fault(sql.line, "an audit is one SELECT");
+            }
+            if !sql.value.contains(STAGING) {
+                section.fault(
+                    sql.line,
+                    format!("an audit reads the new data: FROM {STAGING}"),
+                );
+            }
+            Some(Check::Sql(
+                sql.value.trim_end().trim_end_matches(';').to_owned(),
+            ))
+        }
+        (None, false) => Some(Check::NotNull(not_null)),
+        _ => {
+            section.fault(line, "an audit has either `sql` or `not_null`");
+            None
+        }
+    };
+    section.finish();
+    Some(Audit {
+        name: name?.value,
+        severity,
+        check: check?,
+    })
+}
+
+/// The job's one SELECT, with both of its parameters.
+fn select(declared: &Declaration<'_>) -> Option<String> {
+    let fault =
+        |line: usize, message: String| declared.faults.add(declared.sql_file, line, message);
+    let Some(text) = declared.sql else {
+        fault(
+            0,
+            "is missing: it holds the SELECT of one window".to_owned(),
+        );
+        return None;
+    };
+    let found = outline(text);
+    if found.statements != 1 {
+        fault(
+            0,
+            format!(
+                "holds {} statements; a gold job is one SELECT",
+                found.statements
+            ),
+        );
+        return None;
+    }
+    if !matches!(found.first_word.as_str(), "SELECT" | "WITH") {
+        fault(
+            0,
+            format!("begins with {}; a gold job is one SELECT", found.first_word),
+        );
+    }
+    for (line, parameter) in &found.parameters {
+        let inner = parameter.trim_matches(['{', '}']);
+        let (name, kind) = inner.split_once(':').unwrap_or((inner, ""));
+        let (name, kind) = (name.trim(), kind.trim());
+        if !matches!(name, "from" | "to") {
+            fault(
+                *line,
+                format!("unknown parameter `{name}`; a window has `from` and `to`"),
+            );
+        } else if kind.replace(' ', "") != PARAMETER_TYPE.replace(' ', "") {
+            fault(
+                *line,
+                format!(
+                    "write {{{name}:{PARAMETER_TYPE}}}: another type would cut the window elsewhere"
+                ),
+            );
+        }
+    }
+    for name in ["from", "to"] {
+        let used = found.parameters.iter().any(|(_, text)| {
+            let inner = text.trim_start_matches('{').trim_start();
+            inner
+                .split(':')
+                .next()
+                .is_some_and(|found| found.trim() == name)
+        });
+        if !used {
+            fault(
+                0,
+                format!(
+                    "never uses {{{name}:{PARAMETER_TYPE}}}, so a window would read everything"
+                ),
+            );
+        }
+    }
+    text.get(..found.end).map(str::to_owned)
+}
+
+/// Builds under the same hash give the same table from the same input.
+fn fingerprint(job: &GoldJob) -> String {
+    let mut digest = Sha256::new();
+    for part in [
+        job.sql.as_str(),
+        &job.calendar.grain.to_string(),
+        job.calendar.zone.name(),
+        &job.time_column,
+    ] {
+        digest.update(part.as_bytes());
+        digest.update([0]);
+    }
+    let digest = digest.finalize();
+    digest
+        .iter()
+        .take(8)
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}

@@ -1,0 +1,287 @@
+//! The ledger: which window was built from which SQL with which result, and every run. It lives where the data lives.
+
+use chrono::{DateTime, TimeZone, Utc};
+use clickhouse::Row;
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Kind, Result};
+use crate::sink::clickhouse::{ClickHouse, literal, quote};
+use crate::window::Window;
+
+/// What became of a window. `Swapping` is the only state that a crash can leave behind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// written before the ALTER: whoever finds it verifies and redoes the window first
+    Swapping,
+    Done,
+    /// built, and the target already held the same
+    Unchanged,
+    Blocked,
+    Failed,
+}
+
+impl State {
+    const WORDS: [(State, &'static str); 5] = [
+        (State::Swapping, "swapping"),
+        (State::Done, "done"),
+        (State::Unchanged, "unchanged"),
+        (State::Blocked, "blocked"),
+        (State::Failed, "failed"),
+    ];
+
+    pub fn as_str(self) -> &'static str {
+        let found = State::WORDS.iter().find(|(state, _)| *state == self);
+        found.map_or("failed", |(_, word)| word)
+    }
+
+    fn parse(text: &str) -> Option<State> {
+        let found = State::WORDS.iter().find(|(_, word)| *word == text);
+        found.map(|(state, _)| *state)
+    }
+}
+
+/// Rows of a partition: equal contents have equal figures, in whatever order and parts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Row, Serialize, Deserialize)]
+pub struct Contents {
+    pub rows: u64,
+    pub checksum: u64,
+}
+
+/// What one build cost ClickHouse.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Cost {
+    pub read_rows: u64,
+    pub read_bytes: u64,
+    pub seconds: f64,
+}
+
+/// One word on one window.
+#[derive(Clone, Debug)]
+pub struct Entry<'a> {
+    pub window: Window,
+    pub state: State,
+    pub partition: &'a str,
+    pub staging: &'a str,
+    pub sql_hash: &'a str,
+    pub contents: Contents,
+    pub cost: Cost,
+    pub message: &'a str,
+    /// rises within one token; the last word on a window has the highest
+    pub step: u64,
+}
+
+/// What the ledger knows of a window.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Known {
+    pub window: Window,
+    pub state: State,
+    pub sql_hash: String,
+    pub contents: Contents,
+}
+
+/// Low bits of an entry's version; 2^20 words of one holder on one job are beyond any run.
+const STEP_BITS: u32 = 20;
+
+/// The ledger of one job.
+#[derive(Clone)]
+pub struct Ledger {
+    clickhouse: ClickHouse,
+    ops: String,
+    job: String,
+}
+
+#[derive(Row, Deserialize)]
+struct KnownRow {
+    from: i64,
+    to: i64,
+    state: String,
+    sql_hash: String,
+    rows: u64,
+    checksum: u64,
+}
+
+impl Ledger {
+    pub fn new(clickhouse: &ClickHouse, ops: &str, job: &str) -> Ledger {
+        Ledger {
+            clickhouse: clickhouse.clone(),
+            ops: ops.to_owned(),
+            job: job.to_owned(),
+        }
+    }
+
+    /// The highest fencing token that ever wrote here: a new one must be above it, wherever tokens are kept.
+    pub async fn last_token(&self) -> Result<u64> {
+        let sql = format!(
+            "SELECT max(token) FROM {}.windows_versions WHERE job = {}",
+            quote(&self.ops),
+            literal(&self.job)
+        );
+        self.clickhouse.one(&sql).await.map_err(missing)
+    }
+
+    /// Every window that a crash left in mid-swap, oldest first.
+    pub async fn swapping(&self) -> Result<Vec<Known>> {
+        self.select("AND state = 'swapping'").await
+    }
+
+    /// What is known of the windows that begin in `[from, to)`, oldest first.
+    pub async fn known(&self, from: DateTime<Utc>, to: DateTime<Utc>) -> Result<Vec<Known>> {
+        let condition = format!(
+            "AND toUnixTimestamp64Milli(window_from) >= {} AND toUnixTimestamp64Milli(window_from) < {}",
+            from.timestamp_millis(),
+            to.timestamp_millis()
+        );
+        self.select(&condition).await
+    }
+
+    async fn select(&self, condition: &str) -> Result<Vec<Known>> {
+        let sql = format!(
+            "SELECT toUnixTimestamp64Milli(window_from), toUnixTimestamp64Milli(window_to), toString(state), sql_hash, rows, \
+checksum FROM {}.windows WHERE job = {} {condition} ORDER BY window_from",
+            quote(&self.ops),
+            literal(&self.job)
+        );
+        let rows: Vec<KnownRow> = self.clickhouse.all(&sql).await.map_err(missing)?;
+        let known = rows.into_iter().filter_map(|row| {
+            Some(Known {
+                window: Window {
+                    from: Utc.timestamp_millis_opt(row.from).single()?,
+                    to: Utc.timestamp_millis_opt(row.to).single()?,
+                },
+                state: State::parse(&row.state)?,
+                sql_hash: row.sql_hash,
+                contents: Contents {
+                    rows: row.rows,
+                    checksum: row.checksum,
+                },
+            })
+        });
+        Ok(known.collect())
+    }
+
+    pub async fn write(&self, entry: &Entry<'_>, run_id: &str, token: u64) -> Result<()> {
+        let version = token << STEP_BITS | entry.step.min((1 << STEP_BITS) - 1);
+        let sql = format!(
+            "INSERT INTO {ops}.windows_versions (job, window_from, window_to, state, partition, staging, sql_hash, rows, checksum, \
+read_rows, read_bytes, seconds, message, run_id, token, recorded_at, version) SELECT {job}, \
+fromUnixTimestamp64Milli({from}, 'UTC'), fromUnixTimestamp64Milli({to}, 'UTC'), {state}, {partition}, {staging}, {hash}, \
+{rows}, {checksum}, {read_rows}, {read_bytes}, {seconds}, {message}, {run}, {token}, now64(3), {version}",
+            ops = quote(&self.ops),
+            job = literal(&self.job),
+            from = int64(entry.window.from),
+            to = int64(entry.window.to),
+            state = literal(entry.state.as_str()),
+            partition = literal(entry.partition),
+            staging = literal(entry.staging),
+            hash = literal(entry.sql_hash),
+            rows = entry.contents.rows,
+            checksum = entry.contents.checksum,
+            read_rows = entry.cost.read_rows,
+            read_bytes = entry.cost.read_bytes,
+            seconds = entry.cost.seconds,
+            message = literal(entry.message),
+            run = literal(run_id),
+        );
+        insert(&self.clickhouse, &sql).await
+    }
+}
+
+/// One execution of one job, as `ops.runs` shows it.
+#[derive(Clone, Debug)]
+pub struct Run {
+    pub id: String,
+    pub job: String,
+    /// gold, backfill or schedule
+    pub command: &'static str,
+    pub scheduled_for: Option<DateTime<Utc>>,
+    pub started_at: DateTime<Utc>,
+}
+
+/// How a run stands or ended.
+#[derive(Clone, Debug, Default)]
+pub struct Ending {
+    pub state: &'static str,
+    pub windows: usize,
+    pub built: usize,
+    pub unchanged: usize,
+    pub failed: usize,
+    pub exit: u8,
+    pub message: String,
+}
+
+impl Run {
+    pub fn new(job: &str, command: &'static str) -> Run {
+        Run {
+            // rises with time, so runs sort by their start
+            id: uuid::Uuid::now_v7().to_string(),
+            job: job.to_owned(),
+            command,
+            scheduled_for: None,
+            started_at: Utc::now(),
+        }
+    }
+
+    /// `finished` is the last word; the one before it says that the run goes on.
+    pub async fn write(
+        &self,
+        clickhouse: &ClickHouse,
+        ops: &str,
+        result: &Ending,
+        finished: bool,
+    ) -> Result<()> {
+        let instant = |at: DateTime<Utc>| format!("fromUnixTimestamp64Milli({}, 'UTC')", int64(at));
+        let sql = format!(
+            "INSERT INTO {ops}.runs_versions (run_id, job, command, state, scheduled_for, started_at, finished_at, windows, built, \
+unchanged, failed, exit, message, host, version) SELECT {id}, {job}, {command}, {state}, {scheduled}, {started}, {ended}, \
+{windows}, {built}, {unchanged}, {failed}, {exit}, {message}, {host}, {version}",
+            ops = quote(ops),
+            id = literal(&self.id),
+            job = literal(&self.job),
+            command = literal(self.command),
+            state = literal(result.state),
+            scheduled = self
+                .scheduled_for
+                .map_or_else(|| "NULL".to_owned(), instant),
+            started = instant(self.started_at),
+            ended = if finished { "now64(3)" } else { "NULL" },
+            windows = result.windows,
+            built = result.built,
+            unchanged = result.unchanged,
+            failed = result.failed,
+            exit = result.exit,
+            message = literal(&result.message),
+            host = literal(&host()),
+            version = u8::from(finished) + 1,
+        );
+        insert(clickhouse, &sql).await
+    }
+}
+
+fn int64(at: DateTime<Utc>) -> String {
+    format!("toInt64({})", at.timestamp_millis())
+}
+
+pub fn host() -> String {
+    rustix::system::uname()
+        .nodename()
+        .to_string_lossy()
+        .into_owned()
+}
+
+/// Plain and synchronous: an entry stands when this returns.
+async fn insert(clickhouse: &ClickHouse, sql: &str) -> Result<()> {
+    let query = clickhouse
+        .client()
+        .query_raw(sql)
+        .with_setting("async_insert", "0")
+        .with_setting("insert_deduplicate", "0");
+    let done = query.execute().await;
+    done.map_err(|error| missing(clickhouse.explain(error)))
+}
+
+fn missing(error: Error) -> Error {
+    match error.kind() {
+        Kind::NotFound => error.advise("run `bullion migrate`: it makes the ledger"),
+        _ => error,
+    }
+}
