@@ -92,8 +92,8 @@ pub struct Ledger {
 
 #[derive(Row, Deserialize)]
 struct KnownRow {
-    from: i64,
-    to: i64,
+    begins: i64,
+    ends: i64,
     state: String,
     sql_hash: String,
     rows: u64,
@@ -136,8 +136,8 @@ impl Ledger {
 
     async fn select(&self, condition: &str) -> Result<Vec<Known>> {
         let sql = format!(
-            "SELECT toUnixTimestamp64Milli(window_from), toUnixTimestamp64Milli(window_to), toString(state), sql_hash, rows, \
-checksum FROM {}.windows WHERE job = {} {condition} ORDER BY window_from",
+            "SELECT toUnixTimestamp64Milli(window_from) AS begins, toUnixTimestamp64Milli(window_to) AS ends, \
+CAST(state, 'String') AS state, sql_hash, rows, checksum FROM {}.windows WHERE job = {} {condition} ORDER BY window_from",
             quote(&self.ops),
             literal(&self.job)
         );
@@ -145,8 +145,8 @@ checksum FROM {}.windows WHERE job = {} {condition} ORDER BY window_from",
         let known = rows.into_iter().filter_map(|row| {
             Some(Known {
                 window: Window {
-                    from: Utc.timestamp_millis_opt(row.from).single()?,
-                    to: Utc.timestamp_millis_opt(row.to).single()?,
+                    from: Utc.timestamp_millis_opt(row.begins).single()?,
+                    to: Utc.timestamp_millis_opt(row.ends).single()?,
                 },
                 state: State::parse(&row.state)?,
                 sql_hash: row.sql_hash,

@@ -21,11 +21,8 @@ pub mod embedded;
 pub mod envelope;
 pub mod error;
 pub mod fault;
-<<<<<<< HEAD
-pub mod ingest;
-=======
 pub mod gold;
->>>>>>> e14385b (Gold: jobs, ledger, file lease, staging, audits, swap and verification; bullion gold)
+pub mod ingest;
 pub mod job;
 pub mod lease;
 pub mod ledger;

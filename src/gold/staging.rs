@@ -127,7 +127,7 @@ impl Session<'_> {
             rows: u64,
         }
         let sql = format!(
-            "SELECT _partition_id, count() FROM {} WHERE _partition_id != {} GROUP BY 1 ORDER BY 1",
+            "SELECT _partition_id AS partition, count() AS rows FROM {} WHERE _partition_id != {} GROUP BY 1 ORDER BY 1",
             self.qualified(staging),
             literal(partition)
         );
@@ -155,7 +155,7 @@ impl Session<'_> {
             .map(|column| quote(&column.name))
             .collect();
         let sql = format!(
-            "SELECT count(), sum(sipHash64(tuple({}))) FROM {} WHERE _partition_id = {}",
+            "SELECT count() AS rows, sum(sipHash64(tuple({}))) AS checksum FROM {} WHERE _partition_id = {}",
             columns.join(", "),
             self.qualified(table),
             literal(partition)

@@ -3,3 +3,5 @@
 mod engine;
 mod engine_http;
 mod engine_life;
+mod gold;
+mod project;
