@@ -110,10 +110,10 @@ impl Session<'_> {
         let summary = answer.summary();
         Ok(Cost {
             read_rows: summary
-                .and_then(|summary| summary.read_rows())
+                .and_then(clickhouse::QuerySummary::read_rows)
                 .unwrap_or_default(),
             read_bytes: summary
-                .and_then(|summary| summary.read_bytes())
+                .and_then(clickhouse::QuerySummary::read_bytes)
                 .unwrap_or_default(),
             seconds: 0.0,
         })
