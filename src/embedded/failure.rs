@@ -60,11 +60,12 @@ impl Failure {
 
     /// From the engine's text, which names its code in front (a few of libchdb's own messages do not).
     pub fn of_engine(text: &str) -> Failure {
-        let text = match text.rfind(" (version ") {
-            Some(at) => &text[..at],
-            None => text,
-        };
         let text = text.trim_end();
+        // only at the very end: an error may quote another one, version and all
+        let text = match text.rfind(" (version ") {
+            Some(at) if text[at..].find(')') == Some(text.len() - at - 1) => &text[..at],
+            _ => text,
+        };
         let code = text
             .strip_prefix("Code: ")
             .and_then(|rest| rest.split_once('.'))
@@ -167,5 +168,15 @@ mod tests {
             );
             assert_eq!(failure.text("1").matches("version").count(), 1, "{text}");
         }
+    }
+
+    #[test]
+    fn a_quoted_errors_version_is_left_alone() {
+        let text = "Code: 519. DB::Exception: Log: refused. (NETWORK_ERROR) (version 26.7.2.1)\n. (ALL_FAILED)";
+        let said = Failure::of_engine(text).text("1");
+        assert!(
+            said.contains("26.7.2.1)\n. (ALL_FAILED) (version 1"),
+            "{said}"
+        );
     }
 }

@@ -69,7 +69,7 @@ async fn answer(State(front): State<Arc<Front>>, request: axum::extract::Request
     match (request.uri().path(), request.method()) {
         ("/ping" | "/replicas_status", &Method::GET | &Method::HEAD) => "Ok.\n".into_response(),
         ("/", &Method::GET | &Method::HEAD) if !has_query => "Ok.\n".into_response(),
-        ("/", &Method::GET | &Method::POST) => Box::pin(query(&front, request))
+        ("/", &Method::GET | &Method::POST | &Method::PUT) => Box::pin(query(&front, request))
             .await
             .unwrap_or_else(|failure| refusal(&front, &failure)),
         (path, _) => {

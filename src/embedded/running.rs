@@ -3,10 +3,15 @@
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use super::failure::{Code, Failure};
 use super::handle::Engine;
 use super::request::quoted;
+
+/// Between two attempts to stop a query whose client went away.
+const FIRST_PAUSE: Duration = Duration::from_millis(20);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// Ids of the queries under way.
 #[derive(Clone)]
@@ -108,7 +113,13 @@ impl Drop for Cancel {
         // A thread of its own: a drop cannot wait, and it may run while the runtime is being shut down.
         std::thread::spawn(move || {
             let condition = format!("Settings['log_comment'] = {}", quoted(&ticket.id));
-            ticket.running.kill(&condition);
+            let mut pause = FIRST_PAUSE;
+            // again and again, as a query that has not begun yet cannot be killed yet
+            while !ticket.finished.load(Ordering::Acquire) {
+                ticket.running.kill(&condition);
+                std::thread::sleep(pause);
+                pause = (pause * 2).min(LONGEST_PAUSE);
+            }
         });
     }
 }
