@@ -36,7 +36,10 @@ class Engine:
         announcement = pathlib.Path(self.folder.name, "engine.json")
         self.process = subprocess.Popen(
             [os.environ["BULLION"], "engine", "--data", self.folder.name, "--listen", "127.0.0.1:0"],
-            env={**os.environ, "BULLION_ENGINE_PASSWORD": PASSWORD},
+            env={
+                **{name: value for name, value in os.environ.items() if not name.startswith("BULLION_ENGINE_")},
+                "BULLION_ENGINE_PASSWORD": PASSWORD,
+            },
             stdout=subprocess.DEVNULL,
         )
         wait_for(lambda: announcement.exists() or self.process.poll() is not None)

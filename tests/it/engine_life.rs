@@ -55,6 +55,7 @@ fn a_bad_start_is_explained() {
             .args(["engine", "--data"])
             .arg(folder.path())
             .args(&arguments)
+            .env_remove("BULLION_ENGINE_PASSWORD_FILE")
             .env("BULLION_ENGINE_PASSWORD", password)
             .stdout(Stdio::null())
             .output()
