@@ -18,9 +18,15 @@ mod fate;
 mod image;
 mod json;
 mod key;
+mod number;
+mod open;
 mod placeholder;
+mod scalar;
 mod schema;
+mod skeleton;
+mod text;
 mod value;
+mod walk;
 
 pub use decoder::{Decoder, LARGEST_MESSAGE, Message};
 pub use fate::{Fate, Reason, Reject, Skip};

@@ -1,11 +1,10 @@
 //! One JSON value into one cell: what may stand for a value of each column type.
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-
 use super::fate::Reason;
 use super::json::{Cursor, Step};
-use crate::column::{self, Clock, Data, Decimal, Fault, Type};
+use super::number::decimal;
+use super::scalar::{base64, bits, days, float, integer, ticks, uuid};
+use crate::column::{self, Data, Type};
 
 /// Days of 1900-01-01 and 2299-12-31: what Date32 and DateTime64 hold.
 const FIRST_DAY: i64 = -25_567;
@@ -81,7 +80,7 @@ pub(crate) enum Unit {
 #[derive(Debug, Default)]
 pub(crate) struct Scratch {
     pub(crate) text: Vec<u8>,
-    bytes: Vec<u8>,
+    pub(crate) bytes: Vec<u8>,
 }
 
 impl Reader {
@@ -292,41 +291,6 @@ fn array(
     Ok(())
 }
 
-/// The value's two's complement in 64 bits, checked against the column's range.
-#[inline]
-fn integer(cursor: &mut Cursor<'_>, width: u8, signed: bool) -> Step<u64> {
-    let text = cursor.number()?;
-    let (negative, digits) = match text {
-        [b'-', digits @ ..] => (true, digits),
-        digits => (false, digits),
-    };
-    let mut magnitude = 0_u64;
-    for digit in digits {
-        if !digit.is_ascii_digit() {
-            return Err(Reason::BadValue); // a fraction or an exponent
-        }
-        magnitude = magnitude
-            .checked_mul(10)
-            .and_then(|value| value.checked_add(u64::from(digit - b'0')))
-            .ok_or(Reason::OutOfRange)?;
-    }
-    let top = u64::MAX >> (64 - 8 * u32::from(width));
-    let most = match (signed, negative) {
-        (true, true) => top / 2 + 1,
-        (true, false) => top / 2,
-        (false, true) => 0,
-        (false, false) => top,
-    };
-    if magnitude > most {
-        return Err(Reason::OutOfRange);
-    }
-    Ok(if negative {
-        magnitude.wrapping_neg()
-    } else {
-        magnitude
-    })
-}
-
 #[inline]
 fn put_low(data: &mut Data, width: u8, value: u64) {
     match width {
@@ -344,205 +308,5 @@ fn put_decimal(data: &mut Data, precision: u8, value: [u8; 32]) {
         10..=18 => data.put(value.first_chunk::<8>().copied().unwrap_or_default()),
         19..=38 => data.put(value.first_chunk::<16>().copied().unwrap_or_default()),
         _ => data.put(value),
-    }
-}
-
-/// Debezium cuts trailing zero bytes; a value beyond the column is out of range. Width 0 is a Bool.
-fn bits(bytes: &[u8], width: u8) -> Step<u64> {
-    let mut value = 0_u64;
-    for (place, byte) in bytes.iter().enumerate().filter(|(_, byte)| **byte != 0) {
-        if place >= usize::from(width.max(1)) {
-            return Err(Reason::OutOfRange);
-        }
-        value |= u64::from(*byte) << (8 * place);
-    }
-    if width == 0 && value > 1 {
-        return Err(Reason::OutOfRange);
-    }
-    Ok(value)
-}
-
-/// Any JSON number, or the names that Debezium writes as strings because JSON has none.
-fn float<F: std::str::FromStr + Into<f64> + Copy>(cursor: &mut Cursor<'_>) -> Step<F> {
-    let named = cursor.peek() == Some(b'"');
-    let text = if named {
-        cursor.string()?.raw
-    } else {
-        cursor.number()?
-    };
-    let text = match (named, text) {
-        (true, b"NaN") | (false, _) => text,
-        (true, b"Infinity" | b"+Infinity") => b"inf",
-        (true, b"-Infinity") => b"-inf",
-        _ => return Err(Reason::BadValue),
-    };
-    let value: F = std::str::from_utf8(text)
-        .ok()
-        .and_then(|text| text.parse().ok())
-        .ok_or(Reason::BadValue)?;
-    match named || value.into().is_finite() {
-        true => Ok(value),
-        false => Err(Reason::OutOfRange),
-    }
-}
-
-fn base64<'b>(cursor: &mut Cursor<'_>, scratch: &'b mut Scratch) -> Step<&'b [u8]> {
-    let text = cursor.string()?.resolve(&mut scratch.text)?;
-    scratch.bytes.clear();
-    STANDARD
-        .decode_vec(text, &mut scratch.bytes)
-        .map_err(|_| Reason::BadValue)?;
-    Ok(&scratch.bytes)
-}
-
-fn decimal(cursor: &mut Cursor<'_>, from: Unscaled, scratch: &mut Scratch) -> Step<Decimal> {
-    match (cursor.peek(), from) {
-        (Some(b'{'), _) => variable_scale(cursor, scratch),
-        (Some(b'"'), Unscaled::Yes(Some(scale))) => {
-            let bytes = base64(cursor, scratch).map_err(|_| Reason::BadDecimal)?;
-            Decimal::from_bytes(bytes, scale).map_err(as_decimal)
-        }
-        (Some(b'"'), Unscaled::Yes(None)) => Err(Reason::BadDecimal),
-        (Some(b'"'), Unscaled::No) => {
-            let text = cursor.string()?.resolve(&mut scratch.text)?;
-            if is_special(text) {
-                return Err(Reason::OutOfRange);
-            }
-            Decimal::parse(text).map_err(as_decimal)
-        }
-        _ => Decimal::parse(cursor.number()?).map_err(as_decimal),
-    }
-}
-
-/// `{"scale":3,"value":"SOx4FQ=="}` in any order.
-fn variable_scale(cursor: &mut Cursor<'_>, scratch: &mut Scratch) -> Step<Decimal> {
-    cursor.expect(b'{')?;
-    if cursor.eat(b'}') {
-        return Err(Reason::BadDecimal);
-    }
-    let (mut scale, mut seen) = (None, false);
-    let mut unscaled = std::mem::take(&mut scratch.bytes);
-    loop {
-        match cursor.key()?.raw {
-            b"scale" if scale.is_none() => {
-                let value = integer(cursor, 4, true).map_err(|_| Reason::BadDecimal)?;
-                scale = Some(value as i64);
-            }
-            b"value" if !seen => {
-                let text = cursor.string().map_err(|_| Reason::BadDecimal)?;
-                let text = text.resolve(&mut scratch.text)?;
-                unscaled.clear();
-                STANDARD
-                    .decode_vec(text, &mut unscaled)
-                    .map_err(|_| Reason::BadDecimal)?;
-                seen = true;
-            }
-            _ => return Err(Reason::BadDecimal),
-        }
-        if !cursor.more(b'}')? {
-            break;
-        }
-    }
-    let value = match (scale, seen) {
-        (Some(scale), true) => Decimal::from_bytes(&unscaled, scale).map_err(as_decimal),
-        _ => Err(Reason::BadDecimal),
-    };
-    scratch.bytes = unscaled;
-    value
-}
-
-/// The numbers that are none, as Debezium and PostgreSQL spell them.
-fn is_special(text: &[u8]) -> bool {
-    const SPECIAL: [&[u8]; 6] = [
-        b"NAN",
-        b"POSITIVE_INFINITY",
-        b"NEGATIVE_INFINITY",
-        b"INFINITY",
-        b"-INFINITY",
-        b"+INFINITY",
-    ];
-    SPECIAL.iter().any(|name| name.eq_ignore_ascii_case(text))
-}
-
-fn as_decimal(fault: Fault) -> Reason {
-    match fault {
-        Fault::Malformed => Reason::BadDecimal,
-        other => other.into(),
-    }
-}
-
-impl From<Fault> for Reason {
-    fn from(fault: Fault) -> Reason {
-        match fault {
-            Fault::Malformed => Reason::BadValue,
-            Fault::OutOfRange => Reason::OutOfRange,
-            Fault::PrecisionLoss => Reason::PrecisionLoss,
-        }
-    }
-}
-
-/// ClickHouse keeps a UUID as two little-endian halves, the first one first.
-fn uuid(text: &[u8]) -> Step<[u8; 16]> {
-    if text.len() != uuid::fmt::Hyphenated::LENGTH {
-        return Err(Reason::BadValue);
-    }
-    let uuid = uuid::Uuid::try_parse_ascii(text).map_err(|_| Reason::BadValue)?;
-    let (high, low) = uuid.as_u64_pair();
-    let mut bytes = [0; 16];
-    let halves = bytes.as_chunks_mut::<8>().0.iter_mut();
-    for (to, half) in halves.zip([high, low]) {
-        *to = half.to_le_bytes();
-    }
-    Ok(bytes)
-}
-
-/// Days since 1970-01-01.
-fn days(unit: Unit, cursor: &mut Cursor<'_>, scratch: &mut Scratch) -> Step<i64> {
-    match unit {
-        Unit::Iso => Ok(column::date(iso(cursor, scratch)?)?),
-        Unit::Days => whole(cursor),
-        Unit::Ticks(digits) => {
-            let seconds = column::rescale(whole(cursor)?, digits, 0)?;
-            match seconds % DAY_SECONDS {
-                0 => Ok(seconds / DAY_SECONDS),
-                _ => Err(Reason::PrecisionLoss),
-            }
-        }
-    }
-}
-
-/// Units of `10^-digits` seconds.
-#[inline]
-fn ticks(
-    unit: Unit,
-    digits: u8,
-    parse: fn(&[u8]) -> Result<Clock, Fault>,
-    cursor: &mut Cursor<'_>,
-    scratch: &mut Scratch,
-) -> Step<i64> {
-    match unit {
-        Unit::Iso => Ok(parse(iso(cursor, scratch)?)?.ticks(digits)?),
-        Unit::Days => {
-            let seconds = whole(cursor)?.checked_mul(DAY_SECONDS);
-            Ok(column::rescale(
-                seconds.ok_or(Reason::OutOfRange)?,
-                0,
-                digits,
-            )?)
-        }
-        Unit::Ticks(from) => Ok(column::rescale(whole(cursor)?, from, digits)?),
-    }
-}
-
-#[inline]
-fn whole(cursor: &mut Cursor<'_>) -> Step<i64> {
-    Ok(integer(cursor, 8, true)? as i64)
-}
-
-/// Text is expected; a number has a unit that nobody told.
-fn iso<'a: 'b, 'b>(cursor: &mut Cursor<'a>, scratch: &'b mut Scratch) -> Step<&'b [u8]> {
-    match cursor.peek() {
-        Some(b'-' | b'0'..=b'9') => Err(Reason::UnitUnknown),
-        _ => cursor.string()?.resolve(&mut scratch.text),
     }
 }
