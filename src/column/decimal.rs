@@ -25,6 +25,36 @@ impl Decimal {
         Ok(Decimal { unscaled, scale })
     }
 
+    /// A plain number of few digits, at the column's scale; nothing where that needs [`Decimal::parse`].
+    #[inline]
+    pub(crate) fn quick(text: &[u8], precision: u8, scale: u8) -> Option<i64> {
+        let (negative, digits) = match text {
+            [b'-', digits @ ..] => (true, digits),
+            digits => (false, digits),
+        };
+        if digits.is_empty() || digits.len() > QUICK_DIGITS || precision as usize > QUICK_DIGITS {
+            return None;
+        }
+        let (mut value, mut after_point) = (0_i64, None);
+        for byte in digits {
+            match byte {
+                b'0'..=b'9' => {
+                    value = value * 10 + i64::from(byte - b'0');
+                    after_point = after_point.map(|count| count + 1);
+                }
+                b'.' if after_point.is_none() => after_point = Some(0_u8),
+                _ => return None,
+            }
+        }
+        if digits.first() == Some(&b'.') || after_point == Some(0) {
+            return None;
+        }
+        let missing = scale.checked_sub(after_point.unwrap_or(0))?;
+        let value = value.checked_mul(10_i64.checked_pow(u32::from(missing))?)?;
+        let fits = value < 10_i64.checked_pow(u32::from(precision))?;
+        fits.then_some(if negative { -value } else { value })
+    }
+
     /// `-12.50`, `1e-3`: sign, digits, fraction and exponent. Leading and trailing zeros do not count as digits.
     pub(crate) fn parse(text: &[u8]) -> Result<Decimal, Fault> {
         let (negative, rest) = match text {

@@ -21,7 +21,7 @@ pub use types::Type;
 pub(crate) use data::Data;
 pub(crate) use decimal::Decimal;
 pub(crate) use rows::Origin;
-pub(crate) use time::{Clock, clock, date, instant, rescale};
+pub(crate) use time::{Clock, clock, date, instant, power, rescale};
 
 /// Why a column cannot hold a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

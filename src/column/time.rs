@@ -14,33 +14,32 @@ pub(crate) struct Clock {
 impl Clock {
     /// In units of `10^-digits` seconds.
     pub(crate) fn ticks(self, digits: u8) -> Result<i64, Fault> {
-        let nanos = i128::from(self.seconds) * 1_000_000_000 + i128::from(self.nanos);
-        exact(nanos, 9, digits)
+        let fraction = rescale(i64::from(self.nanos), 9, digits)?;
+        let whole = self.seconds.checked_mul(power(digits));
+        whole
+            .and_then(|whole| whole.checked_add(fraction))
+            .ok_or(Fault::OutOfRange)
     }
 }
 
 /// From units of `10^-from` seconds to units of `10^-to` seconds, exactly.
 pub(crate) fn rescale(value: i64, from: u8, to: u8) -> Result<i64, Fault> {
-    if from == to {
-        return Ok(value);
+    match to.checked_sub(from) {
+        Some(0) => Ok(value),
+        Some(more) => value.checked_mul(power(more)).ok_or(Fault::OutOfRange),
+        None => {
+            let step = power(from - to);
+            match value % step {
+                0 => Ok(value / step),
+                _ => Err(Fault::PrecisionLoss),
+            }
+        }
     }
-    exact(i128::from(value), from, to)
 }
 
-fn exact(value: i128, from: u8, to: u8) -> Result<i64, Fault> {
-    let value = match to.checked_sub(from) {
-        Some(more) => value
-            .checked_mul(10_i128.pow(u32::from(more)))
-            .ok_or(Fault::OutOfRange)?,
-        None => {
-            let step = 10_i128.pow(u32::from(from - to));
-            if value % step != 0 {
-                return Err(Fault::PrecisionLoss);
-            }
-            value / step
-        }
-    };
-    i64::try_from(value).map_err(|_| Fault::OutOfRange)
+/// `10^digits`, for the digits of a second.
+pub(crate) fn power(digits: u8) -> i64 {
+    10_i64.pow(u32::from(digits))
 }
 
 /// Days since 1970-01-01 of `2024-02-29`, with or without a closing `Z`.

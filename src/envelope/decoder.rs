@@ -158,7 +158,12 @@ impl Decoder {
         {
             return Err(self.plan.reject(Reason::MissingColumn, missing));
         }
-        if let (Some(bytes), false) = (message.key, self.plan.job.key.is_empty()) {
+        let keyed = message.key.filter(|key| {
+            let layout = &self.keys.bare.key;
+            let same = layout.spells(&self.plan, key, value, &self.progress);
+            same.is_none() && !self.plan.job.key.is_empty()
+        });
+        if let Some(bytes) = keyed {
             let mut opened = self
                 .keys
                 .open(bytes, &self.plan, Part::Key)

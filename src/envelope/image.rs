@@ -145,6 +145,36 @@ impl Layout {
         self.readers.get(column)
     }
 
+    /// Whether `key` is, byte for byte, an object of the row's key values as they stand in the row.
+    #[inline]
+    pub(super) fn spells(
+        &self,
+        plan: &Plan,
+        key: &[u8],
+        row: &[u8],
+        progress: &Progress,
+    ) -> Option<()> {
+        let mut rest = key.strip_prefix(b"{")?;
+        let mut found = 0_u64;
+        for (at, (literal, target)) in self.order.iter().enumerate() {
+            let Target::Column(column) = target else {
+                return None;
+            };
+            let place = plan.key_place.get(*column).copied().flatten()?;
+            found |= 1_u64.checked_shl(place as u32)?;
+            let value = row.get(progress.key_spans.get(place)?.clone())?;
+            rest = rest.strip_prefix(literal.as_slice())?.strip_prefix(value)?;
+            let (end, more) = rest.split_first()?;
+            let last = at + 1 == self.order.len();
+            if *end != if last { b'}' } else { b',' } {
+                return None;
+            }
+            rest = more;
+        }
+        let whole = found.count_ones() as usize == plan.job.key.len();
+        (rest.is_empty() && whole).then_some(())
+    }
+
     /// Which column the next field goes to; the cursor is then at its value.
     #[inline]
     pub(super) fn next(

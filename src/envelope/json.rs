@@ -173,6 +173,31 @@ impl<'a> Cursor<'a> {
         Ok(self.since(start))
     }
 
+    /// Sign and magnitude of a whole number of at most eighteen digits; nothing, and nothing consumed, for anything else.
+    #[inline]
+    pub(crate) fn short_integer(&mut self) -> Option<(bool, u64)> {
+        self.peek();
+        let rest = self.rest();
+        let (negative, digits) = match rest {
+            [b'-', digits @ ..] => (true, digits),
+            digits => (false, digits),
+        };
+        let mut magnitude = 0_u64;
+        for (count, byte) in digits.iter().enumerate().take(19) {
+            if byte.is_ascii_digit() {
+                magnitude = magnitude * 10 + u64::from(byte - b'0');
+                continue;
+            }
+            let leading_zero = count > 1 && digits.first() == Some(&b'0');
+            if count == 0 || leading_zero || matches!(byte, b'.' | b'e' | b'E') {
+                return None;
+            }
+            self.at += count + usize::from(negative);
+            return Some((negative, magnitude));
+        }
+        None
+    }
+
     #[inline]
     fn digits(&mut self) -> usize {
         let start = self.at;

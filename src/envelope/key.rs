@@ -16,6 +16,7 @@ pub(super) fn agrees(
 ) -> Result<(), Reject> {
     key.expect(b'{')?;
     let mut named = 0;
+    let mut found = 0_u64;
     if !key.eat(b'}') {
         loop {
             if let Some(column) = layout.next(plan, named, key)? {
@@ -24,6 +25,12 @@ pub(super) fn agrees(
                 key.skip()?;
                 let value = key.since(start);
                 let place = plan.key_place.get(column).copied().flatten();
+                let bit = place.and_then(|place| 1_u64.checked_shl(place as u32));
+                let bit = bit.unwrap_or_default();
+                if found & bit != 0 {
+                    return Err(plan.reject(Reason::DuplicateField, column));
+                }
+                found |= bit;
                 let span = place.and_then(|place| progress.key_spans.get(place).cloned());
                 let in_row = span.and_then(|span| row.get(span)).unwrap_or_default();
                 if value != in_row && !same(layout, plan, column, [value, in_row], progress) {
@@ -42,9 +49,9 @@ pub(super) fn agrees(
             }
         }
     }
-    match named < plan.job.key.len() {
-        true => Err(Reason::NullKey.into()),
-        false => Ok(()),
+    match found.count_ones() as usize == plan.job.key.len() {
+        true => Ok(()),
+        false => Err(Reason::NullKey.into()),
     }
 }
 

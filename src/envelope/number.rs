@@ -9,6 +9,26 @@ use super::scalar::{base64, integer};
 use super::value::{Scratch, Unscaled};
 use crate::column::{Decimal, Fault};
 
+/// The common case: few digits as text or as a number, at most the column's scale. Otherwise nothing is consumed.
+#[inline]
+pub(super) fn quick_decimal(
+    cursor: &mut Cursor<'_>,
+    from: Unscaled,
+    (precision, scale): (u8, u8),
+) -> Option<i64> {
+    let start = *cursor;
+    let text = match (cursor.peek(), from) {
+        (Some(b'"'), Unscaled::No) => cursor.string().ok().map(|text| text.raw),
+        (Some(b'-' | b'0'..=b'9'), _) => cursor.number().ok(),
+        _ => None,
+    };
+    let value = text.and_then(|text| Decimal::quick(text, precision, scale));
+    if value.is_none() {
+        *cursor = start;
+    }
+    value
+}
+
 pub(super) fn decimal(
     cursor: &mut Cursor<'_>,
     from: Unscaled,

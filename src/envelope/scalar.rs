@@ -13,15 +13,18 @@ const DAY_SECONDS: i64 = 86_400;
 /// The value's two's complement in 64 bits, checked against the column's range.
 #[inline]
 pub(super) fn integer(cursor: &mut Cursor<'_>, width: u8, signed: bool) -> Step<u64> {
-    let text = cursor.number()?;
-    let (negative, digits) = match text {
-        [b'-', digits @ ..] => (true, digits),
-        digits => (false, digits),
+    let (negative, magnitude) = match cursor.short_integer() {
+        Some(short) => short,
+        None => {
+            let text = cursor.number()?;
+            let digits = text.strip_prefix(b"-").unwrap_or(text);
+            if !digits.iter().all(u8::is_ascii_digit) {
+                return Err(Reason::BadValue); // a fraction or an exponent
+            }
+            let magnitude = magnitude(digits).ok_or(Reason::OutOfRange)?;
+            (digits.len() < text.len(), magnitude)
+        }
     };
-    if !digits.iter().all(u8::is_ascii_digit) {
-        return Err(Reason::BadValue); // a fraction or an exponent
-    }
-    let magnitude = magnitude(digits).ok_or(Reason::OutOfRange)?;
     let top = u64::MAX >> (64 - 8 * u32::from(width));
     let most = match (signed, negative) {
         (true, true) => top / 2 + 1,

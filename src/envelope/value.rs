@@ -2,7 +2,7 @@
 
 use super::fate::Reason;
 use super::json::{Cursor, Step};
-use super::number::decimal;
+use super::number::{decimal, quick_decimal};
 use super::scalar::{base64, bits, days, float, integer, ticks, uuid};
 use crate::column::{self, Data, Type};
 
@@ -205,8 +205,12 @@ impl Reader {
                 scale,
                 from,
             } => {
-                let value = decimal(cursor, *from, scratch)?.at(*precision, *scale)?;
-                put_decimal(data, *precision, value);
+                if let Some(value) = quick_decimal(cursor, *from, (*precision, *scale)) {
+                    put_low(data, if *precision > 9 { 8 } else { 4 }, value as u64);
+                } else {
+                    let value = decimal(cursor, *from, scratch)?.at(*precision, *scale)?;
+                    put_decimal(data, *precision, value);
+                }
             }
             Reader::Text => data.put_text(cursor.string()?.resolve(&mut scratch.text)?),
             Reader::Bytes => data.put_text(base64(cursor, scratch)?),
@@ -247,16 +251,17 @@ impl Reader {
             }
             Reader::DateTime64(digits, unit) => {
                 let value = ticks(*unit, *digits, column::instant, cursor, scratch)?;
-                let second = 10_i64.pow(u32::from(*digits));
-                let seconds = value.div_euclid(second);
-                if !(FIRST_DAY * DAY_SECONDS..(LAST_DAY + 1) * DAY_SECONDS).contains(&seconds) {
+                let second = column::power(*digits);
+                let first = FIRST_DAY * DAY_SECONDS * second;
+                let end = ((LAST_DAY + 1) * DAY_SECONDS).saturating_mul(second); // nanoseconds end in 2262
+                if !(first..=end).contains(&value) || value == end {
                     return Err(Reason::OutOfRange);
                 }
                 data.put(value.to_le_bytes());
             }
             Reader::Time64(digits, unit) => {
                 let value = ticks(*unit, *digits, column::clock, cursor, scratch)?;
-                let second = 10_i64.pow(u32::from(*digits));
+                let second = column::power(*digits);
                 if value.unsigned_abs() / second.unsigned_abs() > LONGEST_TIME.unsigned_abs() {
                     return Err(Reason::OutOfRange);
                 }

@@ -160,6 +160,10 @@ fn is_instant(millis: i64) -> bool {
 
 /// Any value; nothing where it is no whole number of 64 bits.
 pub(super) fn lenient_integer(cursor: &mut Cursor<'_>) -> Step<Option<i64>> {
+    if let Some((negative, magnitude)) = cursor.short_integer() {
+        let value = magnitude as i64; // eighteen digits
+        return Ok(Some(if negative { -value } else { value }));
+    }
     cursor.peek();
     let start = cursor.at();
     cursor.skip()?;

@@ -182,6 +182,14 @@ fn a_delete_is_by_the_kafka_key_and_else_by_the_image_before() {
         told(Some(extra), r#"{"op":"d"}"#),
         "reject: key_mismatch __dbz__physicalTableIdentifier"
     );
+    let twice = r#"{"op":"c","after":{"id":1,"name":"x"}}"#;
+    assert_eq!(
+        told(Some(r#"{"id":1,"id":1}"#), twice),
+        "reject: duplicate_field id"
+    );
+    assert_eq!(told(Some(r#"{"id":12}"#), twice), "reject: key_mismatch id");
+    assert_eq!(told(Some(r#"{"id":1} x"#), twice), "reject: bad_key");
+    assert_eq!(told(Some("{}"), twice), "reject: null_key");
     assert_eq!(told(Some("1"), r#"{"op":"d"}"#), "reject: bad_key");
     let same = r#"{"op":"c","after":{"id":1,"name":"x"}}"#;
     assert_eq!(
