@@ -22,8 +22,8 @@ pub(super) fn plain_length(bytes: &[u8]) -> usize {
     let mut plain = 0;
     for word in words {
         let word = u64::from_le_bytes(*word);
-        let quote = zero(word ^ ONES * 0x22);
-        let backslash = zero(word ^ ONES * 0x5c);
+        let quote = zero(word ^ (ONES * 0x22));
+        let backslash = zero(word ^ (ONES * 0x5c));
         let control = word.wrapping_sub(ONES * 0x20) & !word;
         let special = (quote | backslash | control) & HIGH;
         if special != 0 {
