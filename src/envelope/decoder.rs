@@ -301,6 +301,7 @@ impl Decoder {
             partition: message.partition,
             version: version(self.plan.job.epoch, message.offset),
             deleted,
+            size: message.key.map_or(0, <[u8]>::len) + message.value.map_or(0, <[u8]>::len),
             lsn: source.lsn,
             tx_id: source.tx_id,
             source_time: source.ts_ms,

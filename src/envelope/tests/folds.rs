@@ -166,3 +166,75 @@ fn a_version_is_the_epoch_then_the_offset() {
     assert_eq!(version(1, 7), 1 << 56 | 7 << 8);
     assert!(version(2, 0) > version(1, (1 << 48) - 1));
 }
+
+#[test]
+fn memory_is_counted_while_a_batch_grows() {
+    let job = job();
+    let (mut decoder, mut rows) = (Decoder::new(&job), Rows::new(&job));
+    let mut taken = 0;
+    for offset in 0..2000 {
+        let name = "n".repeat(200);
+        let value = format!(
+            r#"{{"after":{{"id":{offset},"name":"{name}","region":"x","tags":[],"price":1}},"op":"c"}}"#
+        );
+        decoder.decode(&message(offset, None, Some(value.as_bytes())), &mut rows);
+        taken += value.len();
+        assert!(rows.bytes() >= 200 * rows.len(), "{offset}");
+        assert!(
+            rows.bytes() <= 3 * taken + 4096,
+            "{offset}: {} for {taken}",
+            rows.bytes()
+        );
+    }
+}
+
+#[test]
+fn a_block_is_laid_out_as_native_has_it() {
+    let job = columns(&["id"], &[("id", "Int16"), ("name", "Nullable(String)")]);
+    let (mut decoder, mut rows) = (Decoder::new(&job), Rows::new(&job));
+    for (offset, id, name) in [(1, 2, "\"b\""), (2, 1, "null")] {
+        let value =
+            format!(r#"{{"after":{{"id":{id},"name":{name}}},"source":{{"lsn":9}},"op":"c"}}"#);
+        decoder.decode(&message(offset, None, Some(value.as_bytes())), &mut rows);
+    }
+    let mut native = Vec::new();
+    rows.finish().encode_native(&mut native);
+    let mut expected: Vec<u8> = vec![9, 2]; // columns, rows
+    let mut column = |name: &str, kind: &str, cells: &[&[u8]]| {
+        for text in [name, kind] {
+            expected.push(text.len() as u8);
+            expected.extend(text.as_bytes());
+        }
+        expected.extend(cells.concat());
+    };
+    column("id", "Int16", &[&[1, 0, 2, 0]]);
+    column("name", "Nullable(String)", &[&[1, 0], b"\0\x01b"]);
+    let versions = [version(1, 2).to_le_bytes(), version(1, 1).to_le_bytes()].concat();
+    column("_version", "UInt64", &[&versions]);
+    column("_deleted", "UInt8", &[&[0, 0]]);
+    // a dictionary of one: version 1, flags, one key, two rows of key 0
+    let words = [1_u64, 0x600, 1].map(u64::to_le_bytes).concat();
+    let topic = [
+        &words[..],
+        &[18],
+        b"shop.public.orders",
+        &2_u64.to_le_bytes(),
+        &[0, 0],
+    ]
+    .concat();
+    column("_topic", "LowCardinality(String)", &[&topic]);
+    column(
+        "_partition",
+        "Int32",
+        &[&3_i32.to_le_bytes(), &3_i32.to_le_bytes()],
+    );
+    let lsn = [9_i64.to_le_bytes(), 9_i64.to_le_bytes()].concat();
+    column("_lsn", "Nullable(Int64)", &[&[0, 0], &lsn]);
+    column("_tx_id", "Nullable(Int64)", &[&[1, 1], &[0; 16]]);
+    column(
+        "_source_time",
+        "Nullable(DateTime64(3, 'UTC'))",
+        &[&[1, 1], &[0; 16]],
+    );
+    assert_eq!(native, expected);
+}

@@ -3,6 +3,7 @@
 mod folds;
 mod odd_input;
 mod samples;
+mod times;
 mod values;
 
 use super::{Decoder, Fate, Message};
