@@ -16,6 +16,7 @@ pub mod cli;
 pub mod column;
 pub mod config;
 pub mod cron;
+pub mod connectors;
 pub mod document;
 pub mod embedded;
 pub mod envelope;

@@ -67,31 +67,35 @@ impl Source {
         }))
     }
 
-    /// Drops the slot once nobody reads it; false where there was none.
-    pub async fn drop_slot(&self, name: &str) -> Result<bool> {
-        let deadline = Instant::now() + SLOT_RELEASE;
-        while let Some(slot) = self.slot(name).await? {
-            if !slot.active {
-                let dropped = self
-                    .client
-                    .execute("SELECT pg_drop_replication_slot($1)", &[&name])
-                    .await;
-                match dropped {
-                    Ok(_) => return Ok(true),
-                    // taken again between the two statements
-                    Err(error) if error.code() == Some(&SqlState::OBJECT_IN_USE) => {}
-                    Err(error) => return Err(self.explain(error)),
-                }
-            }
-            if Instant::now() > deadline {
-                let message = format!("slot {name} in {} is still being read", self.place);
-                return Err(Error::new(Kind::Busy, message).advise(format!(
-                    "see who reads it: `SELECT active_pid FROM pg_replication_slots WHERE slot_name = '{name}';`"
-                )));
+    /// The slot, once nobody reads it or patience is at its end.
+    pub async fn released_slot(&self, name: &str, patience: Duration) -> Result<Option<Slot>> {
+        let deadline = Instant::now() + patience;
+        loop {
+            let slot = self.slot(name).await?;
+            let held = slot.as_ref().is_some_and(|slot| slot.active);
+            if !held || Instant::now() > deadline {
+                return Ok(slot);
             }
             tokio::time::sleep(POLL).await;
         }
-        Ok(false)
+    }
+
+    /// Drops the slot once nobody reads it; false where there was none.
+    pub async fn drop_slot(&self, name: &str) -> Result<bool> {
+        let Some(slot) = self.released_slot(name, SLOT_RELEASE).await? else {
+            return Ok(false);
+        };
+        let drop = "SELECT pg_drop_replication_slot($1)";
+        match self.client.execute(drop, &[&name]).await {
+            Ok(_) => Ok(true),
+            Err(error) if slot.active || error.code() == Some(&SqlState::OBJECT_IN_USE) => {
+                let message = format!("slot {name} in {} is still being read", self.place);
+                Err(Error::new(Kind::Busy, message).advise(format!(
+                    "see who reads it: `SELECT active_pid FROM pg_replication_slots WHERE slot_name = '{name}';`"
+                )))
+            }
+            Err(error) => Err(self.explain(error)),
+        }
     }
 
     /// False where there was none.

@@ -2,6 +2,7 @@
 
 mod check;
 mod config;
+mod connectors;
 mod engine;
 mod gold;
 mod ingest;
@@ -58,6 +59,8 @@ enum Command {
     Config(config::Args),
     /// Read silver topics into ClickHouse
     Ingest(ingest::Args),
+    /// Register and watch Debezium connectors through Kafka Connect
+    Connectors(connectors::Args),
     /// Write a commented job by looking at its source
     New(new::Args),
     /// Create or extend the ops, silver and gold objects in ClickHouse
@@ -153,6 +156,7 @@ impl Command {
             Command::Check(args) => check::run(args, context),
             Command::Config(args) => config::run(args, context),
             Command::Ingest(args) => ingest::run(args, context).await,
+            Command::Connectors(args) => connectors::run(args, context).await,
             Command::New(args) => new::run(args, context).await,
             Command::Migrate(args) => migrate::run(args, context).await,
             Command::Gold(args) => gold::run(args, context).await,

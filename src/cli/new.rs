@@ -1,5 +1,7 @@
 //! `bullion new silver|gold|connector`: a commented declaration, ready to be used.
 
+mod connector;
+mod gold;
 mod silver;
 
 use std::path::Path;
@@ -17,11 +19,17 @@ pub struct Args {
 enum Layer {
     /// Write jobs/silver/NAME.toml by looking at a table of PostgreSQL
     Silver(silver::Args),
+    /// Write jobs/gold/NAME.toml and NAME.sql
+    Gold(gold::Args),
+    /// Write jobs/connectors/NAME.json: a Debezium connector with settings that lose nothing
+    Connector(connector::Args),
 }
 
 pub async fn run(args: Args, context: Context) -> Result<Outcome> {
     match args.layer {
         Layer::Silver(args) => silver::run(args, context).await,
+        Layer::Gold(args) => gold::run(args, context),
+        Layer::Connector(args) => connector::run(args, context).await,
     }
 }
 

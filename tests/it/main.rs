@@ -1,7 +1,10 @@
 //! One binary for every test on real parts.
 
+mod connectors;
 mod engine;
 mod engine_http;
 mod engine_life;
 mod gold;
+mod new;
 mod project;
+mod source;

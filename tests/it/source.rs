@@ -1,0 +1,89 @@
+//! A database of the test's own on the stack's PostgreSQL, and a folder of jobs that looks at it.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use tokio_postgres::{Client, NoTls};
+
+use crate::project::Ran;
+
+/// An address of the running stack.
+fn stack(variable: &str) -> String {
+    std::env::var(variable).unwrap_or_else(|_| {
+        panic!("{variable} is not set: run by `make test`, or `make stack-up` and source .stack/env")
+    })
+}
+
+pub struct Source {
+    pub name: String,
+    pub client: Client,
+    folder: tempfile::TempDir,
+}
+
+impl Source {
+    /// Makes the database `name` anew and runs `sql` in it.
+    pub async fn new(name: &str, sql: &str) -> Source {
+        let server = connect(&stack("BULLION_POSTGRES_URL")).await;
+        for slot in server
+            .query("SELECT slot_name::text FROM pg_replication_slots WHERE database = $1 AND NOT active", &[&name])
+            .await
+            .unwrap()
+        {
+            let slot: String = slot.get(0);
+            server.execute("SELECT pg_drop_replication_slot($1)", &[&slot]).await.unwrap();
+        }
+        server.batch_execute(&format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)")).await.unwrap();
+        server.batch_execute(&format!("CREATE DATABASE {name}")).await.unwrap();
+        let client = connect(&url(name)).await;
+        client.batch_execute(sql).await.unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("jobs")).unwrap();
+        Source {
+            name: name.to_owned(),
+            client,
+            folder,
+        }
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    pub fn read(&self, name: &str) -> String {
+        std::fs::read_to_string(self.path(name)).unwrap()
+    }
+
+    /// Runs the binary in the folder, with the stack's addresses and these instead of some.
+    pub async fn run_with(&self, arguments: &str, environment: &[(&str, &str)]) -> Ran {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_bullion"));
+        command
+            .args(arguments.split_whitespace())
+            .current_dir(self.folder.path())
+            .env("BULLION_POSTGRES_URL", url(&self.name))
+            .envs(environment.iter().copied());
+        let output = tokio::task::spawn_blocking(move || command.output());
+        Ran::from(output.await.unwrap().unwrap())
+    }
+
+    pub async fn run(&self, arguments: &str) -> Ran {
+        self.run_with(arguments, &[]).await
+    }
+
+    /// The one number that a query answers.
+    pub async fn count(&self, sql: &str) -> i64 {
+        self.client.query_one(sql, &[]).await.unwrap().get(0)
+    }
+}
+
+/// The server's address, with another database.
+fn url(database: &str) -> String {
+    let url = stack("BULLION_POSTGRES_URL");
+    let (server, _) = url.rsplit_once('/').unwrap();
+    format!("{server}/{database}")
+}
+
+async fn connect(url: &str) -> Client {
+    let (client, connection) = tokio_postgres::connect(url, NoTls).await.unwrap();
+    tokio::spawn(connection);
+    client
+}
