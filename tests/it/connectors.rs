@@ -26,42 +26,87 @@ const PUBLICATIONS: &str = "SELECT count(*) FROM pg_publication";
 async fn a_connector_is_applied_twice_shown_and_deleted_with_its_slot() {
     let shop = declared("connectors_life").await;
     let ran = shop.run("connectors apply").await.exits(0);
-    assert!(ran.stdout.contains("connectors_life: created, its tasks run"), "{}", ran.stdout);
+    assert!(
+        ran.stdout
+            .contains("connectors_life: created, its tasks run"),
+        "{}",
+        ran.stdout
+    );
     let ran = shop.run("connectors apply").await.exits(0);
     assert!(ran.stdout.contains("unchanged"), "{}", ran.stdout);
-    let ran = shop.run("connectors status connectors_life --output json").await.exits(0);
+    let ran = shop
+        .run("connectors status connectors_life --output json")
+        .await
+        .exits(0);
     assert_eq!(ran.json()["connectors"][0]["tasks"][0], "running");
-    assert_eq!((shop.count(SLOTS).await, shop.count(PUBLICATIONS).await), (1, 1));
+    assert_eq!(
+        (shop.count(SLOTS).await, shop.count(PUBLICATIONS).await),
+        (1, 1)
+    );
 
     let ran = shop.run("connectors delete connectors_life").await.exits(0);
-    assert!(ran.stdout.contains("pg_drop_replication_slot"), "{}", ran.stdout);
-    assert_eq!(shop.count(SLOTS).await, 1, "nobody said that the slot may go");
+    assert!(
+        ran.stdout.contains("pg_drop_replication_slot"),
+        "{}",
+        ran.stdout
+    );
+    assert_eq!(
+        shop.count(SLOTS).await,
+        1,
+        "nobody said that the slot may go"
+    );
     shop.run("connectors status connectors_life").await.exits(1);
 
     // where it had read to is remembered, so it may come back
     let ran = shop.run("connectors apply connectors_life").await.exits(0);
-    assert!(ran.stderr.contains("slot bullion_connectors_life already exists"), "{}", ran.stderr);
-    shop.run("connectors delete connectors_life --drop-slot").await.exits(0);
-    assert_eq!((shop.count(SLOTS).await, shop.count(PUBLICATIONS).await), (0, 0));
+    assert!(
+        ran.stderr
+            .contains("slot bullion_connectors_life already exists"),
+        "{}",
+        ran.stderr
+    );
+    shop.run("connectors delete connectors_life --drop-slot")
+        .await
+        .exits(0);
+    assert_eq!(
+        (shop.count(SLOTS).await, shop.count(PUBLICATIONS).await),
+        (0, 0)
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn settings_that_lose_data_are_refused_before_anything_is_asked() {
     let shop = declared("connectors_rules").await;
-    change(&shop, "\"skipped.operations\": \"none\"", "\"skipped.operations\": \"t\"");
+    change(
+        &shop,
+        "\"skipped.operations\": \"none\"",
+        "\"skipped.operations\": \"t\"",
+    );
     change(&shop, "\"${env:BULLION_POSTGRES_PASSWORD}\"", "\"hunter2\"");
     let nobody = [("BULLION_CONNECT_URL", "http://127.0.0.1:1")];
     let ran = shop.run_with("connectors apply", &nobody).await.exits(2);
     assert!(ran.stderr.contains("2 faults"), "{}", ran.stderr);
-    assert!(ran.stderr.contains("a TRUNCATE never reaches Kafka"), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("a TRUNCATE never reaches Kafka"),
+        "{}",
+        ran.stderr
+    );
     assert!(!ran.stderr.contains("hunter2"), "{}", ran.stderr);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_error_of_kafka_connects_validation_is_told() {
     let shop = declared("connectors_validated").await;
-    change(&shop, "\"snapshot.mode\": \"initial\"", "\"snapshot.mode\": \"sometimes\"");
-    change(&shop, "\"database.port\": \"${env:BULLION_POSTGRES_PORT}\"", "\"database.port\": \"many\"");
+    change(
+        &shop,
+        "\"snapshot.mode\": \"initial\"",
+        "\"snapshot.mode\": \"sometimes\"",
+    );
+    change(
+        &shop,
+        "\"database.port\": \"${env:BULLION_POSTGRES_PORT}\"",
+        "\"database.port\": \"many\"",
+    );
     let ran = shop.run("connectors apply").await.exits(2);
     assert!(ran.stderr.contains("`snapshot.mode`: "), "{}", ran.stderr);
     assert!(ran.stderr.contains("`database.port`: "), "{}", ran.stderr);
@@ -70,9 +115,17 @@ async fn every_error_of_kafka_connects_validation_is_told() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wrong_password_in_kafka_connect_is_nothing_to_retry() {
     let shop = declared("connectors_password").await;
-    change(&shop, "${env:BULLION_POSTGRES_PASSWORD}", "${env:BULLION_POSTGRES_HOST}");
+    change(
+        &shop,
+        "${env:BULLION_POSTGRES_PASSWORD}",
+        "${env:BULLION_POSTGRES_HOST}",
+    );
     let ran = shop.run("connectors apply").await.exits(2);
-    assert!(ran.stderr.contains("password authentication failed"), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("password authentication failed"),
+        "{}",
+        ran.stderr
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -81,24 +134,48 @@ async fn somebody_elses_publication_and_a_missing_table_are_explained() {
     let publication = "CREATE PUBLICATION bullion_connectors_preflight FOR TABLE clicks";
     shop.client.batch_execute(publication).await.unwrap();
     let ran = shop.run("connectors apply").await.exits(2);
-    assert!(ran.stderr.contains("already exists, with public.clicks"), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("already exists, with public.clicks"),
+        "{}",
+        ran.stderr
+    );
     assert!(ran.stderr.contains("DROP PUBLICATION"), "{}", ran.stderr);
-    shop.client.batch_execute("DROP PUBLICATION bullion_connectors_preflight").await.unwrap();
+    shop.client
+        .batch_execute("DROP PUBLICATION bullion_connectors_preflight")
+        .await
+        .unwrap();
     change(&shop, "public.orders", "public.order");
     let ran = shop.run("connectors apply").await.exits(2);
-    assert!(ran.stderr.contains("did you mean `public.orders`?"), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("did you mean `public.orders`?"),
+        "{}",
+        ran.stderr
+    );
     // a keyless table can be captured, but its UPDATEs would begin to fail
     change(&shop, "public.order\"", "public.clicks\"");
     let ran = shop.run("connectors apply --dry-run").await.exits(0);
-    assert!(ran.stderr.contains("PostgreSQL refuses UPDATE and DELETE"), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("PostgreSQL refuses UPDATE and DELETE"),
+        "{}",
+        ran.stderr
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_kafka_connect_that_is_down_is_named() {
     let shop = declared("connectors_down").await;
     let nobody = [("BULLION_CONNECT_URL", "http://127.0.0.1:1")];
-    for command in ["connectors apply", "connectors status", "connectors delete connectors_down"] {
+    for command in [
+        "connectors apply",
+        "connectors status",
+        "connectors delete connectors_down",
+    ] {
         let ran = shop.run_with(command, &nobody).await.exits(1);
-        assert!(ran.stderr.contains("cannot reach Kafka Connect at http://127.0.0.1:1"), "{}", ran.stderr);
+        assert!(
+            ran.stderr
+                .contains("cannot reach Kafka Connect at http://127.0.0.1:1"),
+            "{}",
+            ran.stderr
+        );
     }
 }

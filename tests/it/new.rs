@@ -20,7 +20,9 @@ const SHOP: &str = "
 #[tokio::test(flavor = "multi_thread")]
 async fn a_silver_job_has_the_real_types_of_its_table() {
     let shop = Source::new("new_silver", SHOP).await;
-    shop.run("new silver orders --from-postgres public.orders --topic-prefix shop").await.exits(0);
+    shop.run("new silver orders --from-postgres public.orders --topic-prefix shop")
+        .await
+        .exits(0);
     let text = shop.read("jobs/silver/orders.toml");
     for expected in [
         r#"topic = "shop.public.orders""#,
@@ -65,10 +67,15 @@ async fn a_silver_job_has_the_real_types_of_its_table() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_table_without_a_key_is_warned_about_and_a_full_identity_is_no_key() {
     let shop = Source::new("new_keyless", SHOP).await;
-    shop.run("new silver clicks --from-postgres clicks").await.exits(0);
+    shop.run("new silver clicks --from-postgres clicks")
+        .await
+        .exits(0);
     let text = shop.read("jobs/silver/clicks.toml");
     assert!(text.contains("key = []"), "{text}");
-    assert!(text.contains("ALTER TABLE public.clicks REPLICA IDENTITY FULL;"), "{text}");
+    assert!(
+        text.contains("ALTER TABLE public.clicks REPLICA IDENTITY FULL;"),
+        "{text}"
+    );
     shop.run("check").await.exits(0);
 }
 
@@ -76,41 +83,94 @@ async fn a_table_without_a_key_is_warned_about_and_a_full_identity_is_no_key() {
 async fn what_cannot_be_a_source_is_answered_with_what_to_do() {
     let shop = Source::new("new_refused", SHOP).await;
     for (arguments, exit, expected) in [
-        ("new silver a --from-postgres public.ordrs", 2, "did you mean `public.orders`?"),
-        ("new silver a --from-postgres sales.orders", 2, "did you mean `public.orders`?"),
-        ("new silver a --from-postgres public.recent", 2, "name the tables beneath"),
-        ("new silver a --from-postgres public.scratch", 2, "SET LOGGED"),
-        ("new silver a-b --from-postgres public.orders", 2, "letters, digits and `_`"),
+        (
+            "new silver a --from-postgres public.ordrs",
+            2,
+            "did you mean `public.orders`?",
+        ),
+        (
+            "new silver a --from-postgres sales.orders",
+            2,
+            "did you mean `public.orders`?",
+        ),
+        (
+            "new silver a --from-postgres public.recent",
+            2,
+            "name the tables beneath",
+        ),
+        (
+            "new silver a --from-postgres public.scratch",
+            2,
+            "SET LOGGED",
+        ),
+        (
+            "new silver a-b --from-postgres public.orders",
+            2,
+            "letters, digits and `_`",
+        ),
     ] {
         let ran = shop.run(arguments).await.exits(exit);
         assert!(ran.stderr.contains(expected), "{arguments}: {}", ran.stderr);
     }
-    shop.run("new silver a --from-postgres orders").await.exits(0);
-    let ran = shop.run("new silver a --from-postgres orders").await.exits(2);
+    shop.run("new silver a --from-postgres orders")
+        .await
+        .exits(0);
+    let ran = shop
+        .run("new silver a --from-postgres orders")
+        .await
+        .exits(2);
     assert!(ran.stderr.contains("--force"), "{}", ran.stderr);
-    shop.run("new silver a --from-postgres orders --force").await.exits(0);
+    shop.run("new silver a --from-postgres orders --force")
+        .await
+        .exits(0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_source_that_is_down_is_worth_a_retry_and_a_wrong_password_is_not() {
     let shop = Source::new("new_down", SHOP).await;
     let command = "new silver a --from-postgres orders";
-    let down = [("BULLION_POSTGRES_URL", "postgres://someone@127.0.0.1:1/shop")];
+    let down = [(
+        "BULLION_POSTGRES_URL",
+        "postgres://someone@127.0.0.1:1/shop",
+    )];
     let ran = shop.run_with(command, &down).await.exits(1);
-    assert!(ran.stderr.contains("cannot reach PostgreSQL at 127.0.0.1:1/shop"), "{}", ran.stderr);
-    let ran = shop.run_with(command, &[("BULLION_POSTGRES_PASSWORD", "hunter2")]).await.exits(2);
-    assert!(ran.stderr.contains("password authentication failed"), "{}", ran.stderr);
+    assert!(
+        ran.stderr
+            .contains("cannot reach PostgreSQL at 127.0.0.1:1/shop"),
+        "{}",
+        ran.stderr
+    );
+    let ran = shop
+        .run_with(command, &[("BULLION_POSTGRES_PASSWORD", "hunter2")])
+        .await
+        .exits(2);
+    assert!(
+        ran.stderr.contains("password authentication failed"),
+        "{}",
+        ran.stderr
+    );
     assert!(!ran.stderr.contains("hunter2"), "{}", ran.stderr);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_new_gold_job_passes_check() {
     let shop = Source::new("new_gold", SHOP).await;
-    shop.run("new silver orders --from-postgres orders").await.exits(0);
-    shop.run("new gold daily_orders --from orders").await.exits(0);
+    shop.run("new silver orders --from-postgres orders")
+        .await
+        .exits(0);
+    shop.run("new gold daily_orders --from orders")
+        .await
+        .exits(0);
     let sql = shop.read("jobs/gold/daily_orders.sql");
-    assert!(sql.contains("`created` >= {from:DateTime64(3, 'UTC')}"), "{sql}");
+    assert!(
+        sql.contains("`created` >= {from:DateTime64(3, 'UTC')}"),
+        "{sql}"
+    );
     shop.run("check").await.exits(0);
     let ran = shop.run("new gold other --from ordesr").await.exits(2);
-    assert!(ran.stderr.contains("did you mean `orders`?"), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("did you mean `orders`?"),
+        "{}",
+        ran.stderr
+    );
 }

@@ -10,7 +10,9 @@ use crate::project::Ran;
 /// An address of the running stack.
 fn stack(variable: &str) -> String {
     std::env::var(variable).unwrap_or_else(|_| {
-        panic!("{variable} is not set: run by `make test`, or `make stack-up` and source .stack/env")
+        panic!(
+            "{variable} is not set: run by `make test`, or `make stack-up` and source .stack/env"
+        )
     })
 }
 
@@ -32,8 +34,14 @@ impl Source {
             let slot: String = slot.get(0);
             server.execute("SELECT pg_drop_replication_slot($1)", &[&slot]).await.unwrap();
         }
-        server.batch_execute(&format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)")).await.unwrap();
-        server.batch_execute(&format!("CREATE DATABASE {name}")).await.unwrap();
+        server
+            .batch_execute(&format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)"))
+            .await
+            .unwrap();
+        server
+            .batch_execute(&format!("CREATE DATABASE {name}"))
+            .await
+            .unwrap();
         let client = connect(&url(name)).await;
         client.batch_execute(sql).await.unwrap();
         let folder = tempfile::tempdir().unwrap();
