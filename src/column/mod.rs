@@ -4,6 +4,11 @@
 //! Rows (growing, in arrival order) ── finish: collapse, sort, gather ─▶ Block ── encode_native ─▶ one INSERT
 //! ```
 
+#![cfg_attr(
+    not(test),
+    deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)
+)]
+
 mod block;
 mod data;
 mod decimal;

@@ -48,7 +48,7 @@ pub(super) struct Progress {
     /// per column, the number of the row that last filled it
     filled: Vec<u64>,
     row: u64,
-    /// columns whose value reads as a TOAST placeholder; `true`: and as nothing else
+    /// columns whose value reads as a TOAST placeholder, and what is wrong with it where that is no data
     pub(super) doubtful: Vec<(usize, Reason)>,
     /// per column of the job's key, where its value stands in the message
     pub(super) key_spans: Vec<Range<usize>>,

@@ -1,5 +1,6 @@
 //! What a job decodes, told in messages.
 
+mod captured;
 mod folds;
 mod odd_input;
 mod samples;

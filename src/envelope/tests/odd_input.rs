@@ -237,8 +237,8 @@ fn a_key_keeps_its_values_whatever_they_spell() {
     let value = r#"{"after":{"id":"__debezium_unavailable_value"},"op":"u"}"#;
     let key = r#"{"id":"__debezium_unavailable_value"}"#;
     assert_eq!(
-        told(&job, Some(&key), Some(&value)),
-        format!(r#"row: {{"id":"__debezium_unavailable_value"}}"#)
+        told(&job, Some(key), Some(value)),
+        r#"row: {"id":"__debezium_unavailable_value"}"#
     );
     let escaped = r#"{"after":{"id":"caf\u00e9"},"op":"c"}"#;
     assert_eq!(

@@ -1,7 +1,7 @@
 //! What each column type takes, exactly, and what it refuses.
 
 use super::{cell, job, told};
-use crate::job::Encoding::{Base64, Days, Json, Micros, Millis, Nanos, Plain, Unscaled};
+use crate::job::Encoding::{Base64, Days, Json, Micros, Plain, Unscaled};
 use crate::job::ValuePolicy;
 
 const KEY: Option<&str> = Some(r#"{"id":1}"#);
