@@ -1,9 +1,10 @@
 //! The answer of one query: held back while it is small, so that status and summary tell the whole truth, then streamed.
 
+use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
@@ -20,6 +21,9 @@ use super::running::{Cancel, Ticket};
 const HELD: usize = 1 << 20;
 /// Pieces of a streamed result that wait for the client.
 const PIECES: usize = 4;
+/// Around an exception's trailer, and how long a slow client's queue may take before it.
+const APART: Duration = Duration::from_millis(100);
+const SLOW_CLIENT: Duration = Duration::from_secs(5);
 
 /// What every answer says about the engine.
 #[derive(Clone, Debug)]
@@ -39,7 +43,7 @@ pub struct Reply {
     figures: Figures,
     held: Vec<u8>,
     head: Option<oneshot::Sender<Response>>,
-    pieces: Option<mpsc::Sender<Bytes>>,
+    pieces: Option<mpsc::Sender<io::Result<Bytes>>>,
     tag: String,
 }
 
@@ -97,7 +101,7 @@ impl Reply {
     fn push(&self, data: &[u8]) -> Result<(), Failure> {
         let piece = self.encoded(data);
         match &self.pieces {
-            Some(pieces) if pieces.blocking_send(piece).is_ok() => Ok(()),
+            Some(pieces) if pieces.blocking_send(Ok(piece)).is_ok() => Ok(()),
             _ => Err(Failure::new(Code::Aborted, "the client went away")),
         }
     }
@@ -125,10 +129,25 @@ impl Reply {
                 self.send(failure.status(), Body::from(text), Some(&failure));
             }
             (Err(failure), true) => {
-                let trailer = failure.trailer(&self.tag, &self.facts.version);
-                // a client that is gone needs no trailer
-                let _gone = self.push(&trailer);
+                self.break_off(&failure);
             }
+        }
+    }
+
+    /// The trailer, apart from the data (clients look for it in what one read gives them), and then no proper end: a
+    /// client that overlooks the trailer must not take the answer for whole.
+    fn break_off(&self, failure: &Failure) {
+        let Some(pieces) = &self.pieces else { return };
+        let deadline = Instant::now() + SLOW_CLIENT;
+        while pieces.capacity() < PIECES && Instant::now() < deadline && !pieces.is_closed() {
+            std::thread::sleep(APART);
+        }
+        std::thread::sleep(APART);
+        let trailer = failure.trailer(&self.tag, &self.facts.version);
+        if self.push(&trailer).is_ok() {
+            std::thread::sleep(APART);
+            // a client that is gone has seen the end already
+            let _gone = pieces.blocking_send(Err(io::ErrorKind::ConnectionAborted.into()));
         }
     }
 
@@ -202,14 +221,14 @@ fn content_type(format: &str) -> &'static str {
 
 /// The rest of a streamed answer. Dropped before its end, it cancels the query.
 struct Pieces {
-    receiver: mpsc::Receiver<Bytes>,
+    receiver: mpsc::Receiver<io::Result<Bytes>>,
     _cancel: Cancel,
 }
 
 impl futures_util::Stream for Pieces {
-    type Item = Result<Bytes, std::convert::Infallible>;
+    type Item = io::Result<Bytes>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.receiver.poll_recv(context).map(|piece| piece.map(Ok))
+        self.receiver.poll_recv(context)
     }
 }
