@@ -77,6 +77,16 @@ pub struct Known {
     pub state: State,
     pub sql_hash: String,
     pub contents: Contents,
+    /// built after its end, and not while it was still in progress
+    pub whole: bool,
+}
+
+impl Known {
+    /// Built whole from this SQL: nothing is left to do unless its input changed.
+    pub fn is_finished(&self, sql_hash: &str) -> bool {
+        let stands = matches!(self.state, State::Done | State::Unchanged);
+        stands && self.whole && self.sql_hash == sql_hash
+    }
 }
 
 /// Low bits of an entry's version; 2^20 words of one holder on one job are beyond any run.
@@ -98,6 +108,7 @@ struct KnownRow {
     sql_hash: String,
     rows: u64,
     checksum: u64,
+    whole: bool,
 }
 
 impl Ledger {
@@ -137,7 +148,7 @@ impl Ledger {
     async fn select(&self, condition: &str) -> Result<Vec<Known>> {
         let sql = format!(
             "SELECT toUnixTimestamp64Milli(window_from) AS begins, toUnixTimestamp64Milli(window_to) AS ends, \
-CAST(state, 'String') AS state, sql_hash, rows, checksum FROM {}.windows WHERE job = {} {condition} ORDER BY window_from",
+CAST(state, 'String') AS state, sql_hash, rows, checksum, CAST(recorded_at >= window_to, 'Bool') AS whole FROM {}.windows WHERE job = {} {condition} ORDER BY window_from",
             quote(&self.ops),
             literal(&self.job)
         );
@@ -154,6 +165,7 @@ CAST(state, 'String') AS state, sql_hash, rows, checksum FROM {}.windows WHERE j
                     rows: row.rows,
                     checksum: row.checksum,
                 },
+                whole: row.whole,
             })
         });
         Ok(known.collect())

@@ -9,6 +9,7 @@
 //! `lease`, `ledger`) import no flow; flows (`ingest`, `gold`, `backfill`, `schedule`) join them and do not import
 //! each other, except that `backfill` and `schedule` call `gold` and `ingest`.
 
+pub mod backfill;
 pub mod batch;
 pub mod catalog;
 pub mod checkpoint;
@@ -22,6 +23,7 @@ pub mod embedded;
 pub mod envelope;
 pub mod error;
 pub mod fault;
+pub mod freshness;
 pub mod gold;
 pub mod ingest;
 pub mod job;
@@ -29,6 +31,7 @@ pub mod lease;
 pub mod ledger;
 pub mod migrate;
 pub mod progress;
+pub mod schedule;
 pub mod shutdown;
 pub mod sink;
 pub mod source;

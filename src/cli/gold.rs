@@ -4,13 +4,10 @@ use chrono::Utc;
 use serde_json::{Value, json};
 
 use super::{Context, Outcome, out};
-use crate::config::Config;
 use crate::error::{Error, Kind, Result};
-use crate::gold::{Pace, Report, Session, Summary};
+use crate::gold::{Pace, Summary, Work};
 use crate::job::{Dependency, GoldJob};
-use crate::ledger::{Ending, Run};
-use crate::progress::Progress;
-use crate::shutdown::Shutdown;
+use crate::ledger::Run;
 use crate::sink::clickhouse::ClickHouse;
 use crate::window::{Limits, Range, Window};
 
@@ -115,6 +112,7 @@ pub async fn run(args: Args, context: Context) -> Result<Outcome> {
             windows,
             pace: Pace(1),
             run: Run::new(&job.name, "gold"),
+            terminal: out::is_terminal(),
         };
         let result = work.perform(&clickhouse, &config, &context.shutdown).await;
         match result {
@@ -146,98 +144,6 @@ pub fn show_expansion(context: &Context, job: &GoldJob, windows: &[Window]) {
     match context.output {
         out::Format::Text => out::line(text),
         out::Format::Json => tracing::info!("{text}"),
-    }
-}
-
-/// One job's windows, to be built under its lease and written into `ops.runs`.
-pub struct Work<'a> {
-    pub job: &'a GoldJob,
-    pub windows: &'a [Window],
-    pub pace: Pace,
-    pub run: Run,
-}
-
-impl Work<'_> {
-    pub async fn perform(
-        &self,
-        clickhouse: &ClickHouse,
-        config: &Config,
-        shutdown: &Shutdown,
-    ) -> Result<Summary> {
-        let ops = &config.clickhouse.ops;
-        let begun = Ending {
-            state: "running",
-            windows: self.windows.len(),
-            ..Ending::default()
-        };
-        self.run.write(clickhouse, ops, &begun, false).await?;
-        let result = self.build(clickhouse, config, shutdown).await;
-        let ended = ending(self.windows.len(), &result);
-        if let Err(error) = self.run.write(clickhouse, ops, &ended, true).await {
-            tracing::warn!(job = self.job.name, %error, "cannot write how the run ended");
-        }
-        result
-    }
-
-    async fn build(
-        &self,
-        clickhouse: &ClickHouse,
-        config: &Config,
-        shutdown: &Shutdown,
-    ) -> Result<Summary> {
-        let session = tokio::select! {
-            session = Session::open(clickhouse, config, self.job, &self.run) => session?,
-            signal = shutdown.wait() => return Err(signal.error()),
-        };
-        let progress = Progress::new(&self.job.name, self.windows.len(), out::is_terminal());
-        let report = Report {
-            progress: &progress,
-            shutdown,
-        };
-        session.run(self.windows, self.pace, report).await
-    }
-}
-
-fn ending(windows: usize, result: &Result<Summary>) -> Ending {
-    match result {
-        Ok(summary) => {
-            let failed = summary.failed + summary.blocked;
-            let done = summary.built + summary.unchanged;
-            let (state, exit) = match (&summary.first_error, done) {
-                (None, _) if summary.built == 0 => ("noop", 0),
-                (None, _) => ("done", 0),
-                (Some(_), _) if summary.failed == 0 => {
-                    ("blocked", Kind::AuditBlocked.policy().exit)
-                }
-                (Some(error), 0) => ("failed", error.kind().policy().exit),
-                (Some(_), _) => ("partial", Kind::WindowsFailed.policy().exit),
-            };
-            Ending {
-                state,
-                windows,
-                built: summary.built,
-                unchanged: summary.unchanged,
-                failed,
-                exit,
-                message: summary
-                    .first_error
-                    .as_ref()
-                    .map(ToString::to_string)
-                    .unwrap_or_default(),
-            }
-        }
-        Err(error) => Ending {
-            state: match error.kind() {
-                Kind::LeaseHeld => "lease held",
-                Kind::NotFresh => "not fresh",
-                Kind::Terminated | Kind::Interrupted => "terminated",
-                _ => "failed",
-            },
-            windows,
-            exit: error.kind().policy().exit,
-            message: error.to_string(),
-            ..Ending::default()
-        },
     }
 }
 

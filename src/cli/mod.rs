@@ -1,14 +1,17 @@
 //! The command line: one file per command, each with its arguments and its `run`.
 
+mod backfill;
 mod check;
 mod config;
 mod connectors;
 mod engine;
 mod gold;
 mod ingest;
+mod manifest;
 mod migrate;
 mod new;
 pub mod out;
+mod schedule;
 
 use std::path::PathBuf;
 
@@ -67,6 +70,12 @@ enum Command {
     Migrate(migrate::Args),
     /// Build windows of gold jobs
     Gold(gold::Args),
+    /// Build many windows of one gold job, leaving out those that are finished
+    Backfill(backfill::Args),
+    /// Run gold jobs by their cron lines until a signal comes
+    Schedule(schedule::Args),
+    /// What the gold jobs are, for schedulers
+    Manifest(manifest::Args),
     /// ClickHouse's engine behind its HTTP interface, in the foreground
     #[command(hide = true)]
     Engine(engine::Args),
@@ -160,6 +169,9 @@ impl Command {
             Command::New(args) => new::run(args, context).await,
             Command::Migrate(args) => migrate::run(args, context).await,
             Command::Gold(args) => gold::run(args, context).await,
+            Command::Backfill(args) => backfill::run(args, context).await,
+            Command::Schedule(args) => schedule::run(args, context).await,
+            Command::Manifest(args) => manifest::run(args, context),
             Command::Engine(args) => engine::run(args, context).await,
         }
     }

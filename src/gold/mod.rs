@@ -11,6 +11,7 @@ mod audit;
 mod build;
 mod run;
 mod staging;
+mod work;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -25,6 +26,7 @@ use crate::sink::clickhouse::ClickHouse;
 use crate::window::Window;
 
 pub use run::{Pace, Report, Summary};
+pub use work::{Work, ending};
 
 /// One job under its lease, ready to build windows.
 pub struct Session<'a> {

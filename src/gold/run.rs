@@ -49,8 +49,8 @@ impl Session<'_> {
             windows: windows.len(),
             ..Summary::default()
         };
-        let mut results = stream::iter(windows)
-            .map(|window| self.build_patiently(*window))
+        let mut results = stream::iter(windows.to_vec())
+            .map(|window| self.build_patiently(window))
             .buffer_unordered(pace.0.max(1));
         let mut heartbeat = tokio::time::interval(HEARTBEAT);
         heartbeat.tick().await;

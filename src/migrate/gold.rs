@@ -219,7 +219,9 @@ impl Existing {
         if plain(&self.partition_key) != plain(&declared.partition_key) {
             return refuse("PARTITION BY", &self.partition_key, &declared.partition_key);
         }
-        if plain(&self.sorting_key) != plain(&declared.sorting_key) {
+        // a key of one column keeps the parentheses it was written with
+        let bare = |text: &str| plain(text).trim_matches(['(', ')']).to_owned();
+        if bare(&self.sorting_key) != bare(&declared.sorting_key) {
             return refuse("ORDER BY", &self.sorting_key, &declared.sorting_key);
         }
         let mut missing = Vec::new();

@@ -1,5 +1,6 @@
 //! One binary for every test on real parts.
 
+mod backfill;
 mod connectors;
 mod engine;
 mod engine_http;
@@ -7,4 +8,5 @@ mod engine_life;
 mod gold;
 mod new;
 mod project;
+mod schedule;
 mod source;

@@ -1,0 +1,58 @@
+//! `bullion manifest`: the gold jobs as a scheduler needs to know them.
+
+use serde_json::{Value, json};
+
+use super::{Context, Outcome, out};
+use crate::error::Result;
+use crate::job::{GoldJob, in_dependency_order};
+
+/// Raised when a field changes its meaning.
+const VERSION: u8 = 1;
+
+#[derive(clap::Args)]
+pub struct Args {}
+
+pub fn run(_: Args, context: Context) -> Result<Outcome> {
+    let (config, jobs) = context.declarations()?;
+    let gold = in_dependency_order(&jobs.gold);
+    if context.output == out::Format::Text {
+        let rows = gold.iter().map(|job| {
+            vec![
+                job.name.clone(),
+                job.calendar.grain.to_string(),
+                job.calendar.zone.to_string(),
+                job.schedule
+                    .as_ref()
+                    .map_or("", |line| line.as_str())
+                    .to_owned(),
+                depends_on(job).join(", "),
+            ]
+        });
+        out::table(&["job", "grain", "zone", "schedule", "depends on"], rows);
+    }
+    let described: Vec<Value> = gold
+        .iter()
+        .map(|job| describe(&config.clickhouse.gold, job))
+        .collect();
+    Ok(Outcome::done("ok")
+        .with("manifest_version", VERSION)
+        .with("gold", described))
+}
+
+fn describe(database: &str, job: &GoldJob) -> Value {
+    json!({
+        "name": job.name,
+        "target": format!("{database}.{}", job.name),
+        "grain": job.calendar.grain.to_string(),
+        "zone": job.calendar.zone.name(),
+        "schedule": job.schedule.as_ref().map(crate::cron::Schedule::as_str),
+        "grace_seconds": job.grace.as_secs(),
+        "depends_on": depends_on(job),
+        "audits": job.audits.iter().map(|audit| audit.name.as_str()).collect::<Vec<_>>(),
+        "sql_hash": job.sql_hash,
+    })
+}
+
+fn depends_on(job: &GoldJob) -> Vec<String> {
+    job.depends_on.iter().map(ToString::to_string).collect()
+}

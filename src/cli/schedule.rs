@@ -1,0 +1,60 @@
+//! `bullion schedule`: gold jobs by their cron lines, until a signal comes.
+
+use chrono::Utc;
+use serde_json::{Value, json};
+
+use super::{Context, Outcome, out};
+use crate::error::Result;
+use crate::job::Jobs;
+use crate::schedule::{Scheduler, last_complete, next_fire};
+use crate::sink::clickhouse::ClickHouse;
+
+#[derive(clap::Args)]
+pub struct Args {
+    /// Print each job's next N fires and the windows they would build, and run nothing
+    #[arg(long, value_name = "N")]
+    next: Option<u8>,
+}
+
+pub async fn run(args: Args, context: Context) -> Result<Outcome> {
+    let (config, jobs) = context.declarations()?;
+    if let Some(count) = args.next {
+        return Ok(upcoming(&jobs, count, &context));
+    }
+    let clickhouse = ClickHouse::connect(&config.clickhouse).await?;
+    let scheduler = Scheduler {
+        clickhouse,
+        config,
+        jobs,
+        shutdown: context.shutdown,
+    };
+    scheduler.run().await?;
+    Ok(Outcome::done("stopped"))
+}
+
+fn upcoming(jobs: &Jobs, count: u8, context: &Context) -> Outcome {
+    let mut fires = Vec::new();
+    for job in &jobs.gold {
+        let mut after = Utc::now();
+        for _ in 0..count {
+            let Some(fire) = next_fire(job, after) else {
+                break;
+            };
+            let window = last_complete(job, fire);
+            fires.push((fire, job, job.calendar.label(window)));
+            after = fire;
+        }
+    }
+    fires.sort_by_key(|(fire, ..)| *fire);
+    if context.output == out::Format::Text {
+        let rows = fires.iter().map(|(fire, job, window)| {
+            vec![job.calendar.show(*fire), job.name.clone(), window.clone()]
+        });
+        out::table(&["fire", "job", "window"], rows);
+    }
+    let fires: Vec<Value> = fires
+        .iter()
+        .map(|(fire, job, window)| json!({"fire": job.calendar.show(*fire), "job": job.name, "window": window}))
+        .collect();
+    Outcome::done("ok").with("fires", fires)
+}

@@ -1,0 +1,170 @@
+//! The cron loop: each job by its own line in its own zone, one run of a job at a time.
+//!
+//! ```text
+//! fire ─▶ the last window that ended by then ─▶ is its input complete? ─▶ build ─▶ ops.runs ─▶ the next fire after now
+//!                                                 │ no: ask again, until the grace is over: exit 75 in ops.runs
+//! ```
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use futures_util::future::join_all;
+
+use crate::config::Config;
+use crate::error::{Error, Kind, Result};
+use crate::freshness::{self, Freshness};
+use crate::gold::{Pace, Work, ending};
+use crate::job::{GoldJob, Jobs};
+use crate::ledger::{Ending, Run};
+use crate::shutdown::Shutdown;
+use crate::sink::clickhouse::ClickHouse;
+use crate::window::Window;
+
+/// How often an incomplete input is looked at again.
+const ASK_AGAIN: Duration = Duration::from_secs(5);
+/// Longest single wait for a fire: after it the wall clock is read anew, in case it was set.
+const LONGEST_NAP: Duration = Duration::from_secs(60);
+
+pub struct Scheduler {
+    pub clickhouse: ClickHouse,
+    pub config: Config,
+    pub jobs: Jobs,
+    pub shutdown: Shutdown,
+}
+
+impl Scheduler {
+    /// Follows every job that has a cron line until the signal comes; what runs then is cut short and will be repaired.
+    pub async fn run(&self) -> Result<()> {
+        let jobs: Vec<&GoldJob> = self
+            .jobs
+            .gold
+            .iter()
+            .filter(|job| job.schedule.is_some())
+            .collect();
+        if jobs.is_empty() {
+            return Err(Error::new(Kind::Config, "no gold job has a `schedule`"));
+        }
+        join_all(jobs.into_iter().map(|job| self.follow(job))).await;
+        match self.shutdown.requested() {
+            Some(signal) => Err(signal.error()),
+            None => Ok(()),
+        }
+    }
+
+    async fn follow(&self, job: &GoldJob) {
+        let mut after = Utc::now();
+        while let Some(fire) = next_fire(job, after) {
+            tracing::info!(job = job.name, at = job.calendar.show(fire), "next fire");
+            if self.sleep_until(fire).await.is_err() {
+                return;
+            }
+            match self.fire(job, fire).await {
+                Ok(ended) => tracing::info!(job = job.name, state = ended.state, "run ended"),
+                Err(error) if matches!(error.kind(), Kind::Terminated | Kind::Interrupted) => {
+                    return;
+                }
+                Err(error) => {
+                    tracing::error!(job = job.name, %error, advice = error.advice(), "run failed")
+                }
+            }
+            // fires that passed while the run went on are one: the next run takes the last complete window anyway
+            after = fire.max(Utc::now());
+        }
+        tracing::warn!(job = job.name, "its cron line never fires again");
+    }
+
+    /// What one fire does; `Err` is a run that could not even be written down, or a signal.
+    pub async fn fire(&self, job: &GoldJob, fire: DateTime<Utc>) -> Result<Ending> {
+        let window = last_complete(job, fire);
+        let mut run = Run::new(&job.name, "schedule");
+        run.scheduled_for = Some(fire);
+        let label = job.calendar.label(window);
+        if let Err(error) = self.wait_for_input(job, window, fire).await {
+            if error.kind() == Kind::NotFresh {
+                tracing::warn!(job = job.name, window = label, %error, "gave up waiting");
+            }
+            let ended = ending(1, &Err(error));
+            run.write(&self.clickhouse, &self.config.clickhouse.ops, &ended, true)
+                .await?;
+            return match self.shutdown.requested() {
+                Some(signal) => Err(signal.error()),
+                None => Ok(ended),
+            };
+        }
+        tracing::info!(job = job.name, window = label, "building");
+        let work = Work {
+            job,
+            windows: &[window],
+            pace: Pace(1),
+            run,
+            terminal: false,
+        };
+        let result = work
+            .perform(&self.clickhouse, &self.config, &self.shutdown)
+            .await;
+        match result {
+            Err(error) if matches!(error.kind(), Kind::Terminated | Kind::Interrupted) => {
+                Err(error)
+            }
+            result => Ok(ending(1, &result)),
+        }
+    }
+
+    /// A ClickHouse that is down is waited for like input that is late.
+    async fn wait_for_input(
+        &self,
+        job: &GoldJob,
+        window: Window,
+        fire: DateTime<Utc>,
+    ) -> Result<()> {
+        let deadline = fire + job.grace;
+        let ops = &self.config.clickhouse.ops;
+        loop {
+            let missing =
+                match freshness::of_window(&self.clickhouse, ops, &self.jobs, job, window).await {
+                    Ok(Freshness::Complete) => return Ok(()),
+                    Ok(Freshness::Waiting(what)) => what,
+                    Err(error) if error.kind() == Kind::Unreachable => error.to_string(),
+                    Err(error) => return Err(error),
+                };
+            if Utc::now() >= deadline {
+                let label = job.calendar.label(window);
+                let message = format!(
+                    "window {label} of gold job {} is not complete: {missing}",
+                    job.name
+                );
+                return Err(Error::new(Kind::NotFresh, message));
+            }
+            tracing::debug!(job = job.name, missing, "waiting for the window's input");
+            let left = (deadline - Utc::now()).to_std().unwrap_or_default();
+            self.nap(left.min(ASK_AGAIN)).await?;
+        }
+    }
+
+    async fn sleep_until(&self, fire: DateTime<Utc>) -> Result<()> {
+        while let Ok(left) = (fire - Utc::now()).to_std() {
+            if left.is_zero() {
+                break;
+            }
+            self.nap(left.min(LONGEST_NAP)).await?;
+        }
+        Ok(())
+    }
+
+    async fn nap(&self, time: Duration) -> Result<()> {
+        tokio::select! {
+            () = tokio::time::sleep(time) => Ok(()),
+            signal = self.shutdown.wait() => Err(signal.error()),
+        }
+    }
+}
+
+/// The job's next fire after an instant, in its own zone.
+pub fn next_fire(job: &GoldJob, after: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    job.schedule.as_ref()?.next_after(after, job.calendar.zone)
+}
+
+/// The last window that has ended by the time of a fire.
+pub fn last_complete(job: &GoldJob, fire: DateTime<Utc>) -> Window {
+    job.calendar.before(job.calendar.window_at(fire))
+}
