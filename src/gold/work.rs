@@ -1,5 +1,7 @@
 //! One run of one job: its lease, its windows, and its line in `ops.runs` from begin to end.
 
+use std::time::Duration;
+
 use super::{Pace, Report, Session, Summary};
 use crate::config::Config;
 use crate::error::{Kind, Result};
@@ -20,6 +22,9 @@ pub struct Work<'a> {
     pub terminal: bool,
 }
 
+/// What writing the end of a run may take: after a signal it is the last second of the drain deadline.
+const LAST_WORD: Duration = Duration::from_secs(1);
+
 impl Work<'_> {
     pub async fn perform(
         &self,
@@ -36,8 +41,16 @@ impl Work<'_> {
         self.run.write(clickhouse, ops, &begun, false).await?;
         let result = self.build(clickhouse, config, shutdown).await;
         let ended = ending(self.windows.len(), &result);
-        if let Err(error) = self.run.write(clickhouse, ops, &ended, true).await {
-            tracing::warn!(job = self.job.name, %error, "cannot write how the run ended");
+        let written = self.run.write(clickhouse, ops, &ended, true);
+        match tokio::time::timeout(LAST_WORD, written).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                tracing::warn!(job = self.job.name, %error, "cannot write how the run ended")
+            }
+            Err(_) => tracing::warn!(
+                job = self.job.name,
+                "clickhouse did not take how the run ended in time"
+            ),
         }
         result
     }

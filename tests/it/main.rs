@@ -6,6 +6,7 @@ mod engine;
 mod engine_http;
 mod engine_life;
 mod gold;
+mod gold_grains;
 mod new;
 mod project;
 mod schedule;
