@@ -14,7 +14,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// One connection, closed when dropped.
 pub struct Source {
-    pub(super) client: Client,
+    pub(crate) client: Client,
     /// `host:port/database`, for messages
     pub place: String,
 }
@@ -64,7 +64,7 @@ and BULLION_POSTGRES_PASSWORD",
         database.to_owned()
     }
 
-    pub(super) fn explain(&self, error: tokio_postgres::Error) -> Error {
+    pub(crate) fn explain(&self, error: tokio_postgres::Error) -> Error {
         explain(&self.place, error)
     }
 }

@@ -42,7 +42,7 @@ impl Session<'_> {
     /// Everything before the point of no return: `Swapping` when there is something to swap, else `Unchanged`.
     async fn stage(&self, window: Window, partition: &str, staging: &str) -> Result<Built> {
         let started = Instant::now();
-        self.lease.check()?;
+        self.lease.check().await?;
         self.drop_table(staging).await?;
         self.create_staging(staging).await?;
         let query_id = format!(
@@ -72,7 +72,7 @@ impl Session<'_> {
 
     /// From here on a crash leaves `swapping` in the ledger, and the next command repairs the window.
     async fn swap(&self, staged: Built, partition: &str, staging: &str) -> Result<Built> {
-        self.lease.check()?;
+        self.lease.check().await?;
         let mut entry = self.entry(staged.window, State::Swapping, partition);
         entry.staging = staging;
         entry.contents = staged.contents;

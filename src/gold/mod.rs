@@ -84,12 +84,9 @@ impl<'a> Session<'a> {
         Ok(session)
     }
 
-    pub fn job(&self) -> &GoldJob {
-        self.job
-    }
-
-    pub fn ledger(&self) -> &Ledger {
-        &self.ledger
+    /// Frees the target for other writers.
+    pub async fn close(self) {
+        self.lease.release().await;
     }
 
     /// A REPLACE that was cut off by an engine's death may have left both the old and the new rows.

@@ -70,7 +70,9 @@ impl Work<'_> {
             progress: &progress,
             shutdown,
         };
-        session.run(self.windows, self.pace, report).await
+        let result = session.run(self.windows, self.pace, report).await;
+        session.close().await;
+        result
     }
 }
 

@@ -93,7 +93,7 @@ impl FileLease {
     fn write(&self, expires_at_ms: u64) -> Result<()> {
         let state = State {
             token: self.token,
-            holder: format!("{}/{}", crate::ledger::host(), std::process::id()),
+            holder: super::holder(),
             expires_at_ms,
         };
         let path = with_suffix(&self.path, ".lease");

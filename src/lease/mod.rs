@@ -4,17 +4,20 @@
 //! staging tables of every older token: a stale owner's REPLACE then fails by itself.
 
 mod file;
+mod postgres;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use file::FileLease;
+use postgres::PostgresLease;
 
 use crate::config::{self, LeasePlace};
 use crate::error::{Error, Kind, Result};
 
-/// A held lease; renewed in the background until it is released or dropped.
+/// A held lease, renewed in the background until it is released. Dropped without that, a file lease is free at once and
+/// a PostgreSQL one when its time is over.
 pub struct Lease {
     held: Arc<Held>,
     heartbeat: tokio::task::JoinHandle<()>,
@@ -22,23 +25,34 @@ pub struct Lease {
 
 struct Held {
     target: String,
-    place: FileLease,
+    place: Place,
     lost: AtomicBool,
+}
+
+enum Place {
+    /// one host
+    File(FileLease),
+    /// several hosts
+    Postgres(PostgresLease),
 }
 
 /// Renewals within one time-to-live: two may fail before the lease is lost.
 const RENEWALS: u32 = 3;
+/// A release that takes longer is left to the lease's expiry; SIGTERM leaves no more time.
+const RELEASE_TIMEOUT: Duration = Duration::from_millis(500);
 
 impl Lease {
     /// Takes the lease of `target`, with a token above `floor` and every earlier one; `LeaseHeld` where somebody has it.
     pub async fn acquire(config: &config::Lease, target: &str, floor: u64) -> Result<Lease> {
-        let LeasePlace::File { folder } = &config.place else {
-            return Err(
-                Error::new(Kind::Config, "lease.kind = \"postgres\" is not built yet")
-                    .advise("use lease.kind = \"file\" and run gold jobs on one host"),
-            );
+        let place = match &config.place {
+            LeasePlace::File { folder } => {
+                Place::File(FileLease::acquire(folder, target, config.ttl, floor)?)
+            }
+            LeasePlace::Postgres(postgres) => {
+                let lease = PostgresLease::acquire(postgres, target, config.ttl, floor).await;
+                Place::Postgres(lease?)
+            }
         };
-        let place = FileLease::acquire(folder, target, config.ttl, floor)?;
         let held = Arc::new(Held {
             target: target.to_owned(),
             place,
@@ -49,40 +63,82 @@ impl Lease {
     }
 
     pub fn token(&self) -> u64 {
-        self.held.place.token()
+        match &self.held.place {
+            Place::File(lease) => lease.token(),
+            Place::Postgres(lease) => lease.token(),
+        }
     }
 
     /// An error once somebody else has taken over.
-    pub fn check(&self) -> Result<()> {
-        if self.held.lost.load(Ordering::Relaxed) || !self.held.place.is_ours()? {
-            let message = format!("the lease of {} was taken over", self.held.target);
-            return Err(Error::new(Kind::LeaseHeld, message)
-                .advise("this process was silent for longer than lease.ttl; nothing was swapped"));
+    pub async fn check(&self) -> Result<()> {
+        let lost = self.held.lost.load(Ordering::Relaxed);
+        let ours = match &self.held.place {
+            _ if lost => false,
+            Place::File(lease) => lease.is_ours()?,
+            Place::Postgres(lease) => lease.is_ours().await?,
+        };
+        if ours {
+            return Ok(());
         }
-        Ok(())
+        let message = format!("the lease of {} was taken over", self.held.target);
+        Err(Error::new(Kind::LeaseHeld, message)
+            .advise("this process was silent for longer than lease.ttl; nothing was swapped"))
+    }
+
+    /// Frees it for others at once.
+    pub async fn release(self) {
+        self.heartbeat.abort();
+        if let Place::Postgres(lease) = &self.held.place {
+            match tokio::time::timeout(RELEASE_TIMEOUT, lease.release()).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => self.held.expires_by_itself(&error.to_string()),
+                Err(_) => self.held.expires_by_itself("no answer in time"),
+            }
+        }
     }
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
         self.heartbeat.abort();
-        if let Err(error) = self.held.place.release() {
-            tracing::warn!(target = self.held.target, %error, "cannot release the lease; it expires by itself");
+        if let Place::File(lease) = &self.held.place
+            && let Err(error) = lease.release()
+        {
+            self.held.expires_by_itself(&error.to_string());
         }
+    }
+}
+
+impl Held {
+    fn expires_by_itself(&self, error: &str) {
+        tracing::warn!(
+            lease = self.target,
+            error,
+            "cannot release the lease; it expires by itself"
+        );
     }
 }
 
 async fn renew(held: Arc<Held>, every: Duration) {
     loop {
         tokio::time::sleep(every).await;
-        match held.place.renew() {
+        let renewed = match &held.place {
+            Place::File(lease) => lease.renew(),
+            Place::Postgres(lease) => lease.renew().await,
+        };
+        match renewed {
             Ok(true) => {}
             Ok(false) => {
                 held.lost.store(true, Ordering::Relaxed);
-                tracing::error!(target = held.target, "the lease was taken over");
+                tracing::error!(lease = held.target, "the lease was taken over");
                 return;
             }
-            Err(error) => tracing::warn!(target = held.target, %error, "cannot renew the lease"),
+            Err(error) => tracing::warn!(lease = held.target, %error, "cannot renew the lease"),
         }
     }
+}
+
+/// Who we are, for those who find the lease held.
+fn holder() -> String {
+    format!("{}/{}", crate::ledger::host(), std::process::id())
 }

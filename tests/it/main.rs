@@ -7,6 +7,7 @@ mod engine_http;
 mod engine_life;
 mod gold;
 mod gold_grains;
+mod lease;
 mod new;
 mod project;
 mod schedule;

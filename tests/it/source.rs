@@ -84,7 +84,7 @@ impl Source {
 }
 
 /// The server's address, with another database.
-fn url(database: &str) -> String {
+pub fn url(database: &str) -> String {
     let url = stack("BULLION_POSTGRES_URL");
     let (server, _) = url.rsplit_once('/').unwrap();
     format!("{server}/{database}")

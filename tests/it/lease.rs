@@ -1,0 +1,66 @@
+//! The lease that several hosts share, on the real PostgreSQL.
+
+use std::time::Duration;
+
+use bullion::config::{self, LeasePlace, Postgres};
+use bullion::lease::Lease;
+
+use crate::source::{Source, url};
+
+async fn places(name: &str, ttl: Duration) -> (Source, config::Lease) {
+    let source = Source::new(name, "").await;
+    let postgres = Postgres {
+        url: Some(url(name)),
+        password: None,
+    };
+    let place = LeasePlace::Postgres(postgres);
+    (source, config::Lease { place, ttl })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lease_in_postgres_has_one_holder_and_its_token_only_rises() {
+    let (_source, config) = places("lease_one", Duration::from_secs(60)).await;
+    let first = Lease::acquire(&config, "gold.daily", 0).await.unwrap();
+    assert_eq!(first.token(), 1);
+    let refused = Lease::acquire(&config, "gold.daily", 0)
+        .await
+        .err()
+        .unwrap();
+    assert_eq!(refused.kind().policy().exit, 75, "{refused}");
+    let other = Lease::acquire(&config, "gold.weekly", 0).await.unwrap();
+    assert_eq!(other.token(), 1, "another target is another lease");
+    first.check().await.unwrap();
+    first.release().await;
+    let second = Lease::acquire(&config, "gold.daily", 41).await.unwrap();
+    assert_eq!(second.token(), 42, "above what the ledger has seen");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_many_who_come_at_once_one_gets_it() {
+    let (source, config) = places("lease_many", Duration::from_secs(60)).await;
+    let racing = (0..8).map(|_| Lease::acquire(&config, "gold.daily", 0));
+    let results = futures_util::future::join_all(racing).await;
+    let held: Vec<u64> = results.iter().flatten().map(Lease::token).collect();
+    assert_eq!(held, [1]);
+    assert_eq!(source.count("SELECT count(*) FROM bullion_leases").await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_holder_that_was_silent_too_long_learns_it() {
+    let (source, config) = places("lease_silent", Duration::from_secs(60)).await;
+    let silent = Lease::acquire(&config, "gold.daily", 0).await.unwrap();
+    source
+        .client
+        .execute(
+            "UPDATE bullion_leases SET expires_at = clock_timestamp()",
+            &[],
+        )
+        .await
+        .unwrap();
+    let next = Lease::acquire(&config, "gold.daily", 0).await.unwrap();
+    let lost = silent.check().await.unwrap_err();
+    assert!(lost.to_string().contains("was taken over"), "{lost}");
+    silent.release().await;
+    next.check().await.unwrap();
+    assert_eq!(next.token(), 2);
+}
