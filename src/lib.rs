@@ -18,6 +18,7 @@ pub mod column;
 pub mod config;
 pub mod connectors;
 pub mod cron;
+pub mod demo;
 pub mod document;
 pub mod embedded;
 pub mod envelope;

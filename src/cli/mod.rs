@@ -4,6 +4,7 @@ mod backfill;
 mod check;
 mod config;
 mod connectors;
+mod demo;
 mod engine;
 mod gold;
 mod ingest;
@@ -12,6 +13,7 @@ mod migrate;
 mod new;
 pub mod out;
 mod schedule;
+mod sql;
 
 use std::path::PathBuf;
 
@@ -60,6 +62,8 @@ enum Command {
     Check(check::Args),
     /// Show the configuration
     Config(config::Args),
+    /// See it work: change events become silver and gold tables, with no service installed
+    Demo(demo::Args),
     /// Read silver topics into ClickHouse
     Ingest(ingest::Args),
     /// Register and watch Debezium connectors through Kafka Connect
@@ -76,6 +80,8 @@ enum Command {
     Schedule(schedule::Args),
     /// What the gold jobs are, for schedulers
     Manifest(manifest::Args),
+    /// Ask the configured ClickHouse, or the demo's, one statement
+    Sql(sql::Args),
     /// ClickHouse's engine behind its HTTP interface, in the foreground
     #[command(hide = true)]
     Engine(engine::Args),
@@ -164,6 +170,7 @@ impl Command {
         match self {
             Command::Check(args) => check::run(args, context),
             Command::Config(args) => config::run(args, context),
+            Command::Demo(args) => demo::run(args, context).await,
             Command::Ingest(args) => ingest::run(args, context).await,
             Command::Connectors(args) => connectors::run(args, context).await,
             Command::New(args) => new::run(args, context).await,
@@ -172,6 +179,7 @@ impl Command {
             Command::Backfill(args) => backfill::run(args, context).await,
             Command::Schedule(args) => schedule::run(args, context).await,
             Command::Manifest(args) => manifest::run(args, context),
+            Command::Sql(args) => sql::run(args, context).await,
             Command::Engine(args) => engine::run(args, context).await,
         }
     }

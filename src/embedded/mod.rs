@@ -20,6 +20,7 @@ mod execute;
 mod failure;
 mod front;
 mod handle;
+pub mod kafka;
 pub mod library;
 mod reply;
 mod request;

@@ -20,6 +20,7 @@ impl Consumer {
     /// Asks the brokers; a topic that does not exist is `Kind::NotFound`.
     pub fn identify(&self, topic: &str) -> Result<Identity> {
         let cluster_id = self.cluster_id()?;
+        let broker = self.any_broker()?;
         let name = c_string(topic)?;
         let mut names = [name.as_ptr()];
         // SAFETY: every object made here is freed here; the event owns the answer until then
@@ -33,6 +34,13 @@ impl Consumer {
             ffi::rd_kafka_AdminOptions_set_request_timeout(
                 options,
                 millis(ANSWER),
+                message.as_mut_ptr(),
+                message.len(),
+            );
+            // any broker can answer; without this librdkafka waits for a controller, which a mock cluster lacks
+            ffi::rd_kafka_AdminOptions_set_broker(
+                options,
+                broker,
                 message.as_mut_ptr(),
                 message.len(),
             );
@@ -101,6 +109,24 @@ impl Consumer {
                 CStr::from_ptr(text).to_string_lossy().into_owned()
             };
             Ok((id, u32::try_from(partitions).unwrap_or(u32::MAX)))
+        }
+    }
+
+    fn any_broker(&self) -> Result<i32> {
+        let mut metadata = std::ptr::null();
+        // SAFETY: the answer is ours to free, once it has been read
+        unsafe {
+            let code = ffi::rd_kafka_metadata(
+                self.handle,
+                0,
+                std::ptr::null_mut(),
+                &raw mut metadata,
+                millis(ANSWER),
+            );
+            self.checked(code, "read the list of brokers")?;
+            let broker = (*metadata).orig_broker_id;
+            ffi::rd_kafka_metadata_destroy(metadata);
+            Ok(broker)
         }
     }
 
