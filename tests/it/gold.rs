@@ -304,7 +304,10 @@ async fn a_reader_sees_the_old_total_or_the_new_one_and_nothing_else() {
 async fn sigterm_in_mid_query_kills_it_frees_the_lease_and_ends_in_time() {
     let project = daily().await;
     // every event a billion times: minutes of work that stops between two blocks
-    let slow = SQL.replace("FROM events", "FROM events CROSS JOIN numbers(1000000000) AS n");
+    let slow = SQL.replace(
+        "FROM events",
+        "FROM events CROSS JOIN numbers(1000000000) AS n",
+    );
     project.write("jobs/gold/daily.sql", &slow);
     let child = project
         .command("gold --date 2024-03-05")

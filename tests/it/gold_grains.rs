@@ -118,7 +118,7 @@ async fn a_change_that_only_turns_null_into_a_value_is_a_change() {
 #[tokio::test]
 async fn a_stale_owner_cannot_swap_once_somebody_took_over() {
     let project = events().await;
-    // one row a second keeps the first owner in its SELECT while its lease, which nobody renews when stopped, runs out
+    // a slow SELECT keeps the first owner busy while its lease, which nobody renews when stopped, runs out
     project.job("daily", "grain = \"day\"", "toDate(at)");
     project.run("migrate").await.exits(0);
     let toml = std::fs::read_to_string(project.path("bullion.toml")).unwrap();
@@ -127,7 +127,10 @@ async fn a_stale_owner_cannot_swap_once_somebody_took_over() {
     let slow = fast.replace("count() AS n", "count() + 1000 AS n");
     project.write(
         "jobs/gold/daily.sql",
-        &slow.replace("GROUP BY", "AND sleepEachRow(0.02) = 0 GROUP BY"),
+        &slow.replace(
+            "FROM events",
+            "FROM events CROSS JOIN numbers(3000000) AS many",
+        ),
     );
     let mut command = project.command("gold --date 2024-10-05");
     let stale = command
