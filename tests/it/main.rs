@@ -2,6 +2,7 @@
 
 mod backfill;
 mod connectors;
+mod crash;
 mod engine;
 mod engine_http;
 mod engine_life;
@@ -12,3 +13,4 @@ mod new;
 mod project;
 mod schedule;
 mod source;
+mod support;

@@ -1,0 +1,125 @@
+//! A ClickHouse for tests: the stack's, or an engine of the test's own that may be killed.
+
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use super::{stack, wait_for};
+
+/// Where queries go, and how they are let in.
+#[derive(Clone)]
+pub struct Engine {
+    pub url: String,
+    pub user: String,
+    pub password: String,
+}
+
+impl Engine {
+    pub fn of_stack() -> Engine {
+        Engine {
+            url: stack("BULLION_CLICKHOUSE_URL"),
+            user: stack("BULLION_CLICKHOUSE_USER"),
+            password: stack("BULLION_CLICKHOUSE_PASSWORD"),
+        }
+    }
+
+    /// The answer's text, or ClickHouse's.
+    pub async fn ask(&self, sql: &str) -> Result<String, String> {
+        let answer = reqwest::Client::new()
+            .post(&self.url)
+            .header("X-ClickHouse-User", &self.user)
+            .header("X-ClickHouse-Key", &self.password)
+            .body(sql.to_owned())
+            .send()
+            .await
+            .map_err(|error| error.to_string())?;
+        let succeeded = answer.status().is_success();
+        let text = answer.text().await.map_err(|error| error.to_string())?;
+        if succeeded { Ok(text) } else { Err(text) }
+    }
+
+    /// Rows in tab-separated form.
+    pub async fn rows(&self, sql: &str) -> Vec<String> {
+        let text = self
+            .ask(sql)
+            .await
+            .unwrap_or_else(|error| panic!("{sql}\n{error}"));
+        text.lines().map(str::to_owned).collect()
+    }
+
+    /// A single number; 0 where the table does not exist yet.
+    pub async fn number(&self, sql: &str) -> u64 {
+        let text = self.ask(sql).await.unwrap_or_default();
+        text.trim().parse().unwrap_or(0)
+    }
+}
+
+/// An engine process of the test's own, on one port over its whole life.
+pub struct OwnEngine {
+    pub engine: Engine,
+    folder: PathBuf,
+    listen: String,
+    process: Option<Child>,
+}
+
+impl OwnEngine {
+    pub async fn start(folder: PathBuf) -> OwnEngine {
+        let listen = {
+            let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+            free.local_addr().unwrap().to_string()
+        };
+        let mut own = OwnEngine {
+            engine: Engine {
+                url: format!("http://{listen}"),
+                user: "bullion".to_owned(),
+                password: "of the test".to_owned(),
+            },
+            folder,
+            listen,
+            process: None,
+        };
+        own.restart().await;
+        own
+    }
+
+    pub async fn restart(&mut self) {
+        let child = Command::new(env!("CARGO_BIN_EXE_bullion"))
+            .args(["engine", "--listen", &self.listen, "--data"])
+            .arg(&self.folder)
+            .env("BULLION_ENGINE_USER", &self.engine.user)
+            .env("BULLION_ENGINE_PASSWORD", &self.engine.password)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        self.process = Some(child);
+        let engine = self.engine.clone();
+        wait_for("the engine to answer", Duration::from_secs(30), || async {
+            engine.ask("SELECT 1").await.ok()
+        })
+        .await;
+    }
+
+    /// kill -9.
+    pub fn kill(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            process.kill().unwrap();
+            process.wait().unwrap();
+        }
+    }
+
+    /// SIGSTOP and SIGCONT: connections stay open and nothing answers.
+    pub fn signal(&self, name: &str) {
+        let process = self.process.as_ref().unwrap();
+        let done = Command::new("kill")
+            .args(["-s", name, &process.id().to_string()])
+            .status();
+        assert!(done.unwrap().success());
+    }
+}
+
+impl Drop for OwnEngine {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}

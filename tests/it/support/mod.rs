@@ -1,0 +1,56 @@
+//! What every test on the real stack is made of. `make test` starts the stack and runs them; by hand:
+//! `make stack-up`, `set -a; . .stack/env`, `cargo test --test it`.
+//!
+//! Each test owns everything it touches: a PostgreSQL database, a connector and its topics, three ClickHouse
+//! databases and a consumer group, all named after it.
+
+pub mod engine;
+pub mod postgres;
+pub mod project;
+
+use std::future::Future;
+use std::time::{Duration, Instant};
+
+pub use engine::Engine;
+pub use postgres::Source;
+pub use project::Project;
+
+/// An address of the running stack.
+pub fn stack(variable: &str) -> String {
+    std::env::var(variable).unwrap_or_else(|_| {
+        panic!("{variable} is not set: run `make test`, or `make stack-up` and source .stack/env")
+    })
+}
+
+/// Looks again and again until `look` gives something; never sleeps blindly.
+pub async fn wait_for<T, F: Future<Output = Option<T>>>(
+    what: &str,
+    deadline: Duration,
+    mut look: impl FnMut() -> F,
+) -> T {
+    let until = Instant::now() + deadline;
+    loop {
+        if let Some(found) = look().await {
+            return found;
+        }
+        assert!(Instant::now() < until, "waited {deadline:?} for {what}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// A number that the same seed gives again: what happens in a test is drawn from it.
+pub struct Dice(u64);
+
+impl Dice {
+    pub fn new(seed: u64) -> Dice {
+        Dice(seed.wrapping_mul(2).wrapping_add(1))
+    }
+
+    /// Uniform below `most` (xorshift64*).
+    pub fn below(&mut self, most: u64) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        (self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33) % most
+    }
+}

@@ -1,0 +1,162 @@
+//! A database of the test's own in the stack's PostgreSQL, and the Debezium connector that publishes it.
+
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+use tokio_postgres::{Client, NoTls, SimpleQueryMessage};
+
+use super::{stack, wait_for};
+
+pub struct Source {
+    pub name: String,
+    pub client: Client,
+}
+
+impl Source {
+    /// An empty database named after the test.
+    pub async fn new(name: &str) -> Source {
+        let admin = connect("postgres").await;
+        // a slot that an earlier run left behind would keep the database
+        for sql in [
+            format!(
+                "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = '{name}' AND NOT active"
+            ),
+            format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)"),
+            format!("CREATE DATABASE {name}"),
+        ] {
+            admin.batch_execute(&sql).await.unwrap();
+        }
+        Source {
+            name: name.to_owned(),
+            client: connect(name).await,
+        }
+    }
+
+    /// Another connection to the same database.
+    pub async fn another(&self) -> Client {
+        connect(&self.name).await
+    }
+
+    pub async fn run(&self, sql: &str) {
+        self.client.batch_execute(sql).await.unwrap();
+    }
+
+    /// Rows as PostgreSQL writes them, columns separated by tabs, NULL as `\N`.
+    pub async fn rows(&self, sql: &str) -> Vec<String> {
+        let answer = self.client.simple_query(sql).await.unwrap();
+        let rows = answer.iter().filter_map(|message| match message {
+            SimpleQueryMessage::Row(row) => {
+                let cells: Vec<&str> = (0..row.len())
+                    .map(|column| row.get(column).unwrap_or("\\N"))
+                    .collect();
+                Some(cells.join("\t"))
+            }
+            _ => None,
+        });
+        rows.collect()
+    }
+
+    /// The libpq-style address of this database, password included: for the environment of a child.
+    pub fn url(&self) -> String {
+        let url = stack("BULLION_POSTGRES_URL");
+        let (server, _) = url.rsplit_once('/').unwrap();
+        format!("{server}/{}", self.name)
+    }
+
+    /// Starts a connector for these tables and waits until it runs. Topics are `<test>.public.<table>`.
+    pub async fn publish(&self, tables: &[&str], settings: &[(&str, &str)]) {
+        let tables: Vec<String> = tables
+            .iter()
+            .map(|table| format!("public.{table}"))
+            .collect();
+        let mut config: Map<String, Value> = Map::new();
+        for (name, value) in [
+            (
+                "connector.class",
+                "io.debezium.connector.postgresql.PostgresConnector",
+            ),
+            ("plugin.name", "pgoutput"),
+            ("database.hostname", &stack("BULLION_POSTGRES_HOST")),
+            ("database.port", &stack("BULLION_POSTGRES_PORT")),
+            ("database.user", &stack("BULLION_POSTGRES_USER")),
+            ("database.password", &stack("BULLION_POSTGRES_PASSWORD")),
+            ("database.dbname", &self.name),
+            ("topic.prefix", &self.name),
+            ("table.include.list", &tables.join(",")),
+            ("slot.name", &self.name),
+            ("publication.name", &self.name),
+            ("publication.autocreate.mode", "filtered"),
+            ("decimal.handling.mode", "string"),
+            ("time.precision.mode", "microseconds"),
+            ("interval.handling.mode", "string"),
+            ("heartbeat.interval.ms", "500"),
+            ("poll.interval.ms", "50"),
+            ("topic.creation.default.partitions", "3"),
+            ("topic.creation.default.replication.factor", "1"),
+            (
+                "key.converter",
+                "org.apache.kafka.connect.json.JsonConverter",
+            ),
+            ("key.converter.schemas.enable", "false"),
+            ("key.converter.replace.null.with.default", "false"),
+            (
+                "value.converter",
+                "org.apache.kafka.connect.json.JsonConverter",
+            ),
+            ("value.converter.schemas.enable", "false"),
+            ("value.converter.replace.null.with.default", "false"),
+        ] {
+            config.insert(name.to_owned(), json!(value));
+        }
+        for (name, value) in settings {
+            config.insert((*name).to_owned(), json!(value));
+        }
+        let connectors = format!("{}/connectors", stack("BULLION_CONNECT_URL"));
+        let http = reqwest::Client::new();
+        let url = format!("{connectors}/{}/config", self.name);
+        let answer = http.put(&url).json(&config).send().await.unwrap();
+        let status = answer.status();
+        assert!(
+            status.is_success(),
+            "{status}: {}",
+            answer.text().await.unwrap()
+        );
+        wait_for("the connector to run", Duration::from_secs(60), || async {
+            let answer = http
+                .get(format!("{connectors}/{}/status", self.name))
+                .send()
+                .await
+                .ok()?;
+            let status: Value = answer.json().await.ok()?;
+            let state = status["tasks"][0]["state"].as_str()?;
+            assert_ne!(state, "FAILED", "{status}");
+            (state == "RUNNING").then_some(())
+        })
+        .await;
+    }
+
+    /// Ends the connector and frees its slot.
+    pub async fn retire(self) {
+        let url = format!("{}/connectors/{}", stack("BULLION_CONNECT_URL"), self.name);
+        reqwest::Client::new().delete(&url).send().await.unwrap();
+        let admin = connect("postgres").await;
+        wait_for("the slot to be free", Duration::from_secs(60), || async {
+            let sql = format!(
+                "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = '{}'",
+                self.name
+            );
+            admin.batch_execute(&sql).await.ok()
+        })
+        .await;
+    }
+}
+
+async fn connect(database: &str) -> Client {
+    let url = stack("BULLION_POSTGRES_URL");
+    let (server, _) = url.rsplit_once('/').unwrap();
+    let (client, connection) = tokio_postgres::connect(&format!("{server}/{database}"), NoTls)
+        .await
+        .unwrap();
+    tokio::spawn(connection);
+    client
+}
