@@ -37,4 +37,5 @@ pub mod shutdown;
 pub mod sink;
 pub mod source;
 pub mod telemetry;
+pub mod tls;
 pub mod window;

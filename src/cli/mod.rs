@@ -24,7 +24,7 @@ use crate::config::Config;
 use crate::error::{Error, Kind, Result};
 use crate::job::Jobs;
 use crate::shutdown::Shutdown;
-use crate::telemetry;
+use crate::{telemetry, tls};
 
 /// Change events on Kafka into ClickHouse: silver continuously, gold window by window.
 #[derive(Parser)]
@@ -131,6 +131,7 @@ impl Outcome {
 impl Cli {
     /// Runs the command to its end and gives the process's exit code.
     pub fn run(self) -> u8 {
+        tls::install();
         telemetry::start(&self.log);
         let output = self.output;
         match self.outcome() {

@@ -9,7 +9,7 @@ use crate::error::Result;
 use crate::sink::checkpoints;
 use crate::source::{Partition, Rebalance};
 
-/// Others wait for us while we finish; well below the group's session timeout of 30 s.
+/// Others wait for us while we finish; no longer than a dead process would keep its partitions.
 const REVOKE_DRAIN: Duration = Duration::from_secs(10);
 
 impl Consuming {

@@ -55,7 +55,8 @@ const TUNING: [(&str, &str); 7] = [
 
 const CLASSIC_GROUP: [(&str, &str); 2] = [
     ("partition.assignment.strategy", "cooperative-sticky"),
-    ("session.timeout.ms", "30000"),
+    // a process that died keeps its partitions for so long
+    ("session.timeout.ms", "10000"),
 ];
 
 const GUARANTEES: [(&str, &str); 6] = [

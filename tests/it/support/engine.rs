@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use super::{stack, wait_for};
+use super::{http, stack, wait_for};
 
 /// Where queries go, and how they are let in.
 #[derive(Clone)]
@@ -25,7 +25,7 @@ impl Engine {
 
     /// The answer's text, or ClickHouse's.
     pub async fn ask(&self, sql: &str) -> Result<String, String> {
-        let answer = reqwest::Client::new()
+        let answer = http()
             .post(&self.url)
             .header("X-ClickHouse-User", &self.user)
             .header("X-ClickHouse-Key", &self.password)

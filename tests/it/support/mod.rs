@@ -22,6 +22,11 @@ pub fn stack(variable: &str) -> String {
     })
 }
 
+pub fn http() -> reqwest::Client {
+    bullion::tls::install();
+    reqwest::Client::new()
+}
+
 /// Looks again and again until `look` gives something; never sleeps blindly.
 pub async fn wait_for<T, F: Future<Output = Option<T>>>(
     what: &str,

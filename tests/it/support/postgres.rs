@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 use tokio_postgres::{Client, NoTls, SimpleQueryMessage};
 
-use super::{stack, wait_for};
+use super::{http, stack, wait_for};
 
 pub struct Source {
     pub name: String,
@@ -13,23 +13,24 @@ pub struct Source {
 }
 
 impl Source {
-    /// An empty database named after the test.
-    pub async fn new(name: &str) -> Source {
-        let admin = connect("postgres").await;
-        // a slot that an earlier run left behind would keep the database
-        for sql in [
-            format!(
-                "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = '{name}' AND NOT active"
-            ),
-            format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)"),
-            format!("CREATE DATABASE {name}"),
-        ] {
-            admin.batch_execute(&sql).await.unwrap();
-        }
+    /// An empty database `<test>_<process>`, so that topics of an earlier run cannot be mistaken for ours.
+    pub async fn new(test: &str) -> Source {
+        remove_leftovers(test).await;
+        let name = format!("{test}_{}", std::process::id());
+        connect("postgres")
+            .await
+            .batch_execute(&format!("CREATE DATABASE {name}"))
+            .await
+            .unwrap();
         Source {
-            name: name.to_owned(),
-            client: connect(name).await,
+            client: connect(&name).await,
+            name,
         }
+    }
+
+    /// Debezium's topic of a table.
+    pub fn topic(&self, table: &str) -> String {
+        format!("{}.public.{table}", self.name)
     }
 
     /// Another connection to the same database.
@@ -112,7 +113,7 @@ impl Source {
             config.insert((*name).to_owned(), json!(value));
         }
         let connectors = format!("{}/connectors", stack("BULLION_CONNECT_URL"));
-        let http = reqwest::Client::new();
+        let http = http();
         let url = format!("{connectors}/{}/config", self.name);
         let answer = http.put(&url).json(&config).send().await.unwrap();
         let status = answer.status();
@@ -134,20 +135,41 @@ impl Source {
         })
         .await;
     }
+}
 
-    /// Ends the connector and frees its slot.
-    pub async fn retire(self) {
-        let url = format!("{}/connectors/{}", stack("BULLION_CONNECT_URL"), self.name);
-        reqwest::Client::new().delete(&url).send().await.unwrap();
-        let admin = connect("postgres").await;
-        wait_for("the slot to be free", Duration::from_secs(60), || async {
-            let sql = format!(
-                "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = '{}'",
-                self.name
-            );
-            admin.batch_execute(&sql).await.ok()
-        })
-        .await;
+/// Connectors, slots and databases that a run of this test left behind when it failed.
+async fn remove_leftovers(test: &str) {
+    let connectors = format!("{}/connectors", stack("BULLION_CONNECT_URL"));
+    let names: Vec<String> = http()
+        .get(&connectors)
+        .send()
+        .await
+        .unwrap()
+        .json()
+        .await
+        .unwrap();
+    for name in names.iter().filter(|name| name.starts_with(test)) {
+        http()
+            .delete(format!("{connectors}/{name}"))
+            .send()
+            .await
+            .unwrap();
+    }
+    let admin = connect("postgres").await;
+    let drop_slots = format!(
+        "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name LIKE '{test}\\_%'"
+    );
+    wait_for("old slots to be free", Duration::from_secs(60), || async {
+        admin.batch_execute(&drop_slots).await.ok()
+    })
+    .await;
+    let databases = format!("SELECT datname FROM pg_database WHERE datname LIKE '{test}\\_%'");
+    for row in admin.query(&databases, &[]).await.unwrap() {
+        let name: String = row.get(0);
+        admin
+            .batch_execute(&format!("DROP DATABASE {name} WITH (FORCE)"))
+            .await
+            .unwrap();
     }
 }
 

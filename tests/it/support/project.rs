@@ -1,6 +1,7 @@
 //! A user's project: a folder of jobs, an environment, and `bullion` run in it.
 
 use std::collections::BTreeMap;
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
@@ -123,6 +124,20 @@ impl Project {
         format!("{}_{layer}", self.name)
     }
 }
+
+impl Drop for Project {
+    /// A failing test shows what its background commands said last.
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let log = self.log();
+            let from = log.len().saturating_sub(LOG_TAIL);
+            let _ = std::io::stderr().write_all(&log.as_bytes()[from..]);
+        }
+    }
+}
+
+/// Bytes of the log that are worth showing.
+const LOG_TAIL: usize = 6_000;
 
 pub struct Ended(Output);
 
