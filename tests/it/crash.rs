@@ -2,66 +2,18 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use tokio_postgres::Client;
-
+use crate::bank::{
+    ACCOUNTS, ACCOUNTS_BY_DAY, ACCOUNTS_BY_DAY_SQL, HISTORY, TABLES, WRITERS, assert_same,
+    assert_same_gold, write_like_pgbench,
+};
 use crate::support::engine::OwnEngine;
 use crate::support::project::Running;
-use crate::support::{Dice, Engine, Project, Source, wait_for};
+use crate::support::{Engine, Project, Source, wait_for};
 
-/// Rows that the writers insert; they update, move and delete some of them too.
-const ROWS: u64 = 100_000;
-const WRITERS: u64 = 4;
 const KILLS_OF_INGEST: usize = 20;
 const KILLS_OF_ENGINE: usize = 2;
-/// What is left to read when the last process was killed, on a busy machine.
-const CATCH_UP: Duration = Duration::from_secs(120);
-/// Pause of a writer that has written its share.
-const TRICKLE: Duration = Duration::from_millis(50);
-
-const TABLES: &str = "
-    CREATE TABLE accounts (
-        region text NOT NULL,
-        id bigint NOT NULL,
-        owner text,
-        balance numeric(14, 2) NOT NULL,
-        opened_at timestamptz NOT NULL,
-        changed_at timestamp,
-        PRIMARY KEY (region, id)
-    );
-    CREATE TABLE history (
-        id bigserial PRIMARY KEY,
-        account bigint NOT NULL,
-        delta numeric NOT NULL,
-        at timestamptz NOT NULL,
-        note text
-    );
-";
-
-const ACCOUNTS: &str = r#"
-topic = "{topic}"
-key = ["region", "id"]
-time_column = "opened_at"
-[columns]
-region = "String"
-id = "Int64"
-owner = "Nullable(String)"
-balance = "Decimal(14, 2)"
-opened_at = "DateTime64(6, 'UTC')"
-changed_at = { type = "Nullable(DateTime64(6, 'UTC'))", from = "micros" }
-"#;
-
-const HISTORY: &str = r#"
-topic = "{topic}"
-key = ["id"]
-[columns]
-id = "Int64"
-account = "Int64"
-delta = "String"
-at = "DateTime64(6, 'UTC')"
-note = "Nullable(String)"
-"#;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn crashes_lose_nothing() {
@@ -74,8 +26,11 @@ async fn crashes_lose_nothing() {
         let job = job.replace("{topic}", &source.topic(table));
         project.write(&format!("jobs/silver/{table}.toml"), &job);
     }
+    project.write("jobs/gold/accounts_by_day.toml", ACCOUNTS_BY_DAY);
+    let sql = ACCOUNTS_BY_DAY_SQL.replace("{silver}", &project.database("silver"));
+    project.write("jobs/gold/accounts_by_day.sql", &sql);
     source.run(TABLES).await;
-    source.run("INSERT INTO accounts SELECT 'snapshot', n, 'early', n, now(), NULL FROM generate_series(1, 500) n").await;
+    source.run("INSERT INTO accounts SELECT 'snapshot', n, 'early', n, date_trunc('day', now(), 'UTC') - n * interval '1 minute', NULL FROM generate_series(1, 500) n").await;
     source.publish(&["accounts", "history"], &[]).await;
     source
         .run("INSERT INTO history (account, delta, at) VALUES (1, 1, now())")
@@ -126,49 +81,19 @@ async fn crashes_lose_nothing() {
         .number(&format!("SELECT count() FROM {name}_ops.dead_letters"))
         .await;
     assert_eq!(rejected, 0);
-}
 
-/// A session that inserts, updates, moves keys, deletes and rolls back: its share of the rows as fast as it can, then
-/// a trickle for as long as there are processes to kill.
-async fn write_like_pgbench(client: Client, writer: u64, killing: Arc<AtomicBool>) {
-    let mut dice = Dice::new(writer + 7);
-    let each = ROWS / WRITERS;
-    let first = 1_000_000 * (writer + 1);
-    let mut next = first;
-    while next < first + each || killing.load(Ordering::Relaxed) {
-        let many = if next < first + each {
-            20 + dice.below(180)
-        } else {
-            1
-        };
-        let last = next + many - 1;
-        let some = first + dice.below(next - first + 1);
-        let (small, cents) = (dice.below(40), dice.below(1_000_000));
-        let end = if dice.below(10) == 0 {
-            "ROLLBACK"
-        } else {
-            "COMMIT"
-        };
-        let transaction = format!(
-            "BEGIN;
-             INSERT INTO accounts SELECT 'eu', n, 'o''' || n % 97, n * 1.01, now() - n * interval '1 minute', localtimestamp
-                 FROM generate_series({next}, {last}) n;
-             UPDATE accounts SET balance = balance + {cents} / 100.0, changed_at = localtimestamp
-                 WHERE region = 'eu' AND id BETWEEN {some} AND {some} + {small};
-             INSERT INTO history (account, delta, at, note)
-                 VALUES ({some}, {cents} / 1000.0, now(), CASE WHEN {small} % 3 = 0 THEN NULL ELSE E'line\\n\"{small}\" ümlaut' END);
-             UPDATE accounts SET region = 'us' WHERE region = 'eu' AND id = {some};
-             DELETE FROM accounts WHERE region = 'us' AND id BETWEEN {some} - 3 AND {some} - 1;
-             {end};"
-        );
-        client.batch_execute(&transaction).await.unwrap();
-        if end == "COMMIT" {
-            next = last + 1;
-        }
-        if many == 1 {
-            tokio::time::sleep(TRICKLE).await;
-        }
-    }
+    project.succeed(&["gold", "accounts_by_day", "--last", "11d"]);
+    assert_same_gold(&source, &project).await;
+    let parts = format!(
+        "SELECT name, hash_of_all_files FROM system.parts WHERE database = '{name}_gold' AND active ORDER BY name"
+    );
+    let before = own.engine.rows(&parts).await;
+    project.succeed(&["gold", "accounts_by_day", "--last", "11d"]);
+    assert_eq!(
+        own.engine.rows(&parts).await,
+        before,
+        "a second build changes no part"
+    );
 }
 
 /// Debezium has made both topics.
@@ -215,54 +140,4 @@ async fn wait_for_end(project: &Project) {
         has_end(&project.engine, &project.name).await.then_some(())
     })
     .await;
-}
-
-/// Value for value, by query.
-async fn assert_same(source: &Source, project: &Project) {
-    for (table, in_postgres, in_clickhouse) in [
-        (
-            "accounts",
-            "region, id, owner, balance, (extract(epoch FROM opened_at) * 1000000)::bigint, (extract(epoch FROM changed_at) * 1000000)::bigint",
-            "region, id, owner, toDecimalString(balance, 2), toUnixTimestamp64Micro(opened_at), toUnixTimestamp64Micro(changed_at)",
-        ),
-        (
-            "history",
-            "id, account, delta, (extract(epoch FROM at) * 1000000)::bigint, replace(note, E'\\n', '\\n')",
-            "id, account, delta, toUnixTimestamp64Micro(at), replaceAll(note, '\n', '\\\\n')",
-        ),
-    ] {
-        let mut expected = source
-            .rows(&format!("SELECT {in_postgres} FROM {table}"))
-            .await;
-        expected.sort();
-        let sql = format!(
-            "SELECT {in_clickhouse} FROM {}_silver.{table} FORMAT TSVRaw",
-            project.name
-        );
-        let same = async || {
-            let mut found = project.engine.rows(&sql).await;
-            found.sort();
-            let first = expected.iter().zip(&found).find(|(a, b)| a != b);
-            (
-                expected.len(),
-                found.len(),
-                first.map(|(a, b)| format!("{a}\n{b}")),
-            )
-        };
-        let equal = (expected.len(), expected.len(), None);
-        let until = Instant::now() + CATCH_UP;
-        while same().await != equal && Instant::now() < until {
-            tokio::time::sleep(Duration::from_millis(200)).await;
-        }
-        assert_eq!(
-            same().await,
-            equal,
-            "{table}: rows in PostgreSQL, rows in silver, first difference"
-        );
-        assert!(
-            expected.len() > 400,
-            "the writers wrote {} {table}",
-            expected.len()
-        );
-    }
 }

@@ -1,6 +1,7 @@
 //! One binary for every test on real parts.
 
 mod backfill;
+mod bank;
 mod connectors;
 mod crash;
 mod engine;
