@@ -27,6 +27,8 @@ use crate::source::{Consumer, Item, Partition, RawMessage};
 const RECEIVE: Duration = Duration::from_millis(25);
 /// `ops.checkpoints` is for what Kafka forgets within days; a small insert now and then is enough.
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(5);
+/// How often `--until-caught-up` asks how far others of the group have come, once we are done.
+const ASK_OTHERS_EVERY: Duration = Duration::from_millis(250);
 /// How often counters and lags are published.
 const STATUS_EVERY: Duration = Duration::from_millis(250);
 /// Of the four seconds that a process has after SIGTERM; the rest is for the commit and for leaving the group.
@@ -66,6 +68,8 @@ pub struct Pace {
     pub behind: bool,
     /// the group has given us our partitions, be they none
     pub joined: bool,
+    /// when the group may be asked again how far its others are
+    pub ask_others: Instant,
     /// jobs whose partitions are paused now
     pub paused: Vec<bool>,
 }
@@ -106,7 +110,7 @@ impl Consuming {
             self.mind_memory()?;
             self.tell();
             let over = self.shutdown.requested().is_some()
-                || self.is_caught_up()
+                || (self.is_caught_up() && self.others_are_caught_up())
                 || self.lanes.iter().all(|lane| lane.failed.is_some());
             if over {
                 break;
@@ -148,17 +152,8 @@ impl Consuming {
                         }
                     }
                 },
-                Item::EndOfPartition {
-                    topic,
-                    partition,
-                    offset,
-                } => {
-                    let topic = topic.to_string_lossy();
-                    let lane = lanes.iter_mut().find(|lane| lane.target.job.topic == topic);
-                    if let Some(lane) = lane {
-                        lane.reach_end(partition, offset, now);
-                    }
-                }
+                // only told where it was asked for, see `peek`
+                Item::EndOfPartition { .. } => {}
                 Item::Error {
                     code,
                     topic,
@@ -171,6 +166,25 @@ impl Consuming {
         }
         for (code, topic, partition) in failures {
             self.note_failure(code, topic.as_deref(), partition);
+        }
+        if !self.pace.behind {
+            self.pass_control_records(now);
+        }
+    }
+
+    /// What is below a position and was not received (transaction markers) needs no fate, and must not hide the end.
+    fn pass_control_records(&mut self, now: Instant) {
+        for lane in &mut self.lanes {
+            match self.consumer.positions(&lane.partitions()) {
+                Ok(positions) => {
+                    for found in positions {
+                        if let Some(next) = found.offset {
+                            lane.reach_end(found.partition.number, next, now);
+                        }
+                    }
+                }
+                Err(error) => tracing::warn!(%error, job = lane.target.job.name, "no positions"),
+            }
         }
     }
 
@@ -348,6 +362,46 @@ impl Consuming {
                 .lanes
                 .iter()
                 .all(|lane| lane.failed.is_some() || reached(lane))
+    }
+
+    /// The same for the partitions that others of the group own, as it has committed; a member that was killed owns
+    /// its partitions until the group misses it, and they come to us then. Asked now and then only.
+    fn others_are_caught_up(&mut self) -> bool {
+        let now = Instant::now();
+        if now < self.pace.ask_others {
+            return false;
+        }
+        self.pace.ask_others = now + ASK_OTHERS_EVERY;
+        let ends = self.ends.iter().flatten();
+        let others: Vec<Partition> = ends
+            .filter(|(partition, _)| self.is_elsewhere(partition))
+            .map(|(partition, _)| partition.clone())
+            .collect();
+        if others.is_empty() {
+            return true;
+        }
+        let found = match self.consumer.committed(&others) {
+            Ok(found) => found,
+            Err(error) => {
+                tracing::warn!(%error, "while waiting for the others of the group");
+                return false;
+            }
+        };
+        let end = |partition| self.ends.as_ref().and_then(|ends| ends.get(partition));
+        found.iter().all(|positioned| match positioned.offset {
+            Some(next) => end(&positioned.partition).is_none_or(|end| next >= *end),
+            // its owner began at the end, and has had nothing to commit
+            None => self.first_start == FirstStart::Latest,
+        })
+    }
+
+    /// Whether a job that goes on waits for this partition without owning it.
+    fn is_elsewhere(&self, partition: &Partition) -> bool {
+        self.lanes.iter().any(|lane| {
+            lane.failed.is_none()
+                && lane.target.job.topic == partition.topic
+                && !lane.owned.contains_key(&partition.number)
+        })
     }
 
     /// Finishes what is under way within the deadline, commits it and writes it down. What is left is redelivered.

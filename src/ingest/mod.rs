@@ -78,6 +78,7 @@ pub async fn run(
             status: now,
             behind: false,
             joined: false,
+            ask_others: Instant::now(),
             paused: vec![false; prepared.lanes.len()],
         },
         consumer,
@@ -163,8 +164,11 @@ async fn prepare(
                 if let Some(ends) = &mut prepared.ends {
                     for number in 0..partitions {
                         let partition = lane.partition(number);
-                        let (_, high) = consumer.watermarks(&partition)?;
-                        ends.insert(partition, high);
+                        let (low, high) = consumer.watermarks(&partition)?;
+                        // an empty one has nothing that somebody could commit
+                        if high > low {
+                            ends.insert(partition, high);
+                        }
                     }
                 }
             }

@@ -21,7 +21,11 @@ pub async fn peek(config: &Config, jobs: &[SilverJob], count: usize) -> Result<V
     let clickhouse = ClickHouse::connect(&config.clickhouse).await?;
     let mut lines = Vec::new();
     for job in jobs {
-        let mut consumer = Consumer::new(&config.kafka)?;
+        let mut kafka = config.kafka.clone();
+        // nothing is paused here, so that the end may be told: see `source::properties`
+        let told = ("enable.partition.eof".to_owned(), "true".to_owned());
+        kafka.properties.extend([told]);
+        let mut consumer = Consumer::new(&kafka)?;
         let partitions = consumer.identify(&job.topic)?.partitions;
         let group = &config.kafka.group;
         let known = checkpoints::read(&clickhouse, &config.clickhouse.ops, group, job).await?;

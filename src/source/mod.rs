@@ -189,6 +189,16 @@ impl Consumer {
         Ok(list.read())
     }
 
+    /// Next offsets of these partitions after everything that was received, control records included; `None` before
+    /// the first. What lies below a position was received or needs no fate.
+    pub fn positions(&self, partitions: &[Partition]) -> Result<Vec<Positioned>> {
+        let list = List::of(partitions.iter().map(|partition| (partition, None)))?;
+        // SAFETY: both pointers are alive; the list is written in place, from librdkafka's memory
+        let code = unsafe { ffi::rd_kafka_position(self.handle, list.as_ptr()) };
+        self.checked(code, "read positions")?;
+        Ok(list.read())
+    }
+
     /// First offset that exists and first that does not yet, asked from the broker.
     pub fn watermarks(&self, partition: &Partition) -> Result<(i64, i64)> {
         let (mut low, mut high) = (0, 0);
