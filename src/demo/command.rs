@@ -27,12 +27,14 @@ pub struct Commands<'a> {
 impl Commands<'_> {
     /// Runs `bullion NAME ARGUMENTS --output json` to its end and gives its result line.
     pub async fn run(&self, name: &str, arguments: &[&str]) -> Result<Value> {
-        let output = self
+        // not `output()`, which would take stderr away from the log
+        let child = self
             .command(name, arguments)?
             .stdout(Stdio::piped())
-            .output()
-            .await
+            .spawn()
             .map_err(|error| cannot_start(name, error))?;
+        let output = child.wait_with_output().await;
+        let output = output.map_err(|error| cannot_start(name, error))?;
         let text = String::from_utf8_lossy(&output.stdout);
         let result: Value = text
             .lines()

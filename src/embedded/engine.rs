@@ -68,6 +68,8 @@ impl Child {
         let mut command = match server::binary() {
             Some(binary) => server::command(&binary, data, &password)?,
             None => {
+                // found missing now, its error says how to install it
+                super::library::find(None)?;
                 let mut command = Command::new(program);
                 command
                     .args([

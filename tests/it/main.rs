@@ -4,6 +4,7 @@ mod backfill;
 mod bank;
 mod connectors;
 mod crash;
+mod demo;
 mod engine;
 mod engine_http;
 mod engine_life;
