@@ -83,21 +83,19 @@ pub async fn run(request: Request, tell: impl FnMut(&Step) + Send) -> Result<Rep
         "found running"
     };
     demo.done(format!("engine: ClickHouse {version} {word}"), begun);
-    let (mut epoch, checksum) = demo.replay(Replay::Undisturbed).await?.result;
-    let mut killed = Vec::new();
+    let mut replayed = demo.replay(Replay::Undisturbed).await?;
     if request.chaos {
-        let replayed = demo.replay(Replay::Chaos).await?;
-        killed = replayed.killed;
-        let after;
-        (epoch, after) = replayed.result;
-        if after != checksum {
+        let undisturbed = replayed.checksum;
+        replayed = demo.replay(Replay::Chaos).await?;
+        if replayed.checksum != undisturbed {
             let message = format!(
-                "silver has the checksum {after} after the kills, and {checksum} without them"
+                "silver has the checksum {} after the kills, and {undisturbed} without them",
+                replayed.checksum
             );
             return Err(Error::new(Kind::Internal, message));
         }
     }
-    demo.report(epoch, checksum, killed).await
+    demo.report(replayed).await
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -107,8 +105,10 @@ enum Replay {
 }
 
 struct Replayed {
-    /// epoch and checksum
-    result: (u8, String),
+    epoch: u8,
+    /// answers that are equal to PostgreSQL's
+    answers: usize,
+    checksum: String,
     killed: Vec<Killed>,
 }
 
@@ -143,7 +143,7 @@ impl<T: FnMut(&Step) + Send> Demo<T> {
         }
         let begun = Instant::now();
         let brokers = kafka.brokers.clone();
-        let (result, _) = self.command(&brokers, "migrate", &[]).await?;
+        let result = self.command(&brokers, "migrate", &[]).await?;
         let changes = result["changes"].as_array().map_or(0, Vec::len);
         self.done(
             format!("migrate: {changes} changes to ClickHouse, epoch {epoch}"),
@@ -160,7 +160,7 @@ impl<T: FnMut(&Step) + Send> Demo<T> {
             );
         }
         let begun = Instant::now();
-        let (result, _) = self
+        let result = self
             .command(&brokers, "ingest", &["--until-caught-up"])
             .await?;
         let rows: u64 = figures(&result, "rows");
@@ -172,14 +172,16 @@ impl<T: FnMut(&Step) + Send> Demo<T> {
         nothing_lost(&kafka, &partitions)?;
         self.gold(&brokers).await?;
         let begun = Instant::now();
-        let equal = answers::check(&self.clickhouse, epoch).await?;
+        let answers = answers::check(&self.clickhouse, epoch).await?;
         let checksum = answers::checksum(&self.clickhouse).await?;
         self.done(
-            format!("check: {equal} answers equal PostgreSQL's, checksum of silver {checksum}"),
+            format!("check: {answers} answers equal PostgreSQL's, checksum of silver {checksum}"),
             begun,
         );
         Ok(Replayed {
-            result: (epoch, checksum),
+            epoch,
+            answers,
+            checksum,
             killed,
         })
     }
@@ -188,7 +190,7 @@ impl<T: FnMut(&Step) + Send> Demo<T> {
         let begun = Instant::now();
         let mut arguments = GOLD.to_vec();
         arguments.extend(["--from", DAYS.0, "--to", DAYS.1]);
-        let (result, _) = self.command(brokers, "gold", &arguments).await?;
+        let result = self.command(brokers, "gold", &arguments).await?;
         let count = |key: &str| result[key].as_u64().unwrap_or_default();
         let (built, unchanged) = (count("built"), count("unchanged"));
         self.done(
@@ -214,20 +216,13 @@ impl<T: FnMut(&Step) + Send> Demo<T> {
         chaos.run().await
     }
 
-    async fn command(
-        &self,
-        brokers: &str,
-        name: &str,
-        arguments: &[&str],
-    ) -> Result<(Value, Duration)> {
-        let begun = Instant::now();
+    async fn command(&self, brokers: &str, name: &str, arguments: &[&str]) -> Result<Value> {
         let commands = Commands {
             folder: &self.folder,
             engine: &self.engine,
             brokers,
         };
-        let result = commands.run(name, arguments).await?;
-        Ok((result, begun.elapsed()))
+        commands.run(name, arguments).await
     }
 
     fn done(&mut self, what: String, begun: Instant) {
@@ -239,8 +234,7 @@ impl<T: FnMut(&Step) + Send> Demo<T> {
         self.steps.push(step);
     }
 
-    async fn report(self, epoch: u8, checksum: String, killed: Vec<Killed>) -> Result<Report> {
-        let answers = answers::check(&self.clickhouse, epoch).await?;
+    async fn report(self, replayed: Replayed) -> Result<Report> {
         let silver = SILVER.iter().map(|name| format!("silver.{name}"));
         let gold = GOLD.iter().map(|name| format!("gold.{name}"));
         let mut tables = Vec::new();
@@ -255,12 +249,12 @@ impl<T: FnMut(&Step) + Send> Demo<T> {
         Ok(Report {
             folder: self.folder,
             engine: self.engine,
-            epoch,
-            answers,
-            checksum,
+            epoch: replayed.epoch,
+            answers: replayed.answers,
+            checksum: replayed.checksum,
             tables,
             days,
-            killed,
+            killed: replayed.killed,
             steps: self.steps,
         })
     }
