@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use bullion::column::{Rows, Type};
 use bullion::envelope::{Decoder, Fate, Message};
-use bullion::job::{Column, Encoding, Format, Policies, SilverJob};
+use bullion::job::{Column, Encoding, Format, NullPolicy, Policies, SilverJob};
 
 /// So few that most rounds run without being interrupted on a busy machine; a batch is larger.
 const EVENTS: usize = 2_000;
@@ -67,6 +67,7 @@ fn job() -> Result<SilverJob, String> {
             name: (*name).to_owned(),
             kind: Type::parse(kind)?,
             encoding: *encoding,
+            null: NullPolicy::Reject,
         })
     };
     Ok(SilverJob {

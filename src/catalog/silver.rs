@@ -6,7 +6,7 @@ use super::types::can_be_large;
 use super::{Identity, Mapped, SourceType, Table, map};
 use crate::column::Type;
 use crate::error::{Error, Kind, Result};
-use crate::job::{Encoding, SYSTEM_COLUMNS};
+use crate::job::{Encoding, NullPolicy, SYSTEM_COLUMNS};
 
 /// The text of `jobs/silver/<name>.toml`, ready for `bullion ingest`.
 pub fn silver_job(table: &Table, topic: &str) -> Result<String> {
@@ -122,7 +122,8 @@ fn columns(text: &mut String, table: &Table) {
         |column: &super::Column| column.nullable && matches!(column.kind, SourceType::Array(_));
     if table.columns.iter().any(is_nullable_array) {
         text.push_str(
-            "# An Array cannot be NULL: a row whose array is NULL, not just empty, is rejected. To keep such rows:\n\
+            "# An Array cannot be NULL. `null = \"empty\"` makes NULL and {} the same, the empty array; without it a row whose\n\
+             # array is NULL is rejected. To keep the two apart:\n\
              #   field = { type = \"Nullable(String)\", from = \"json\" }\n",
         );
     }
@@ -141,7 +142,11 @@ fn columns(text: &mut String, table: &Table) {
         else {
             continue;
         };
-        let declared = declaration(&column.name, &kind, encoding);
+        let null = match is_nullable_array(column) {
+            true => NullPolicy::Empty,
+            false => NullPolicy::Reject,
+        };
+        let declared = declaration(&column.name, &kind, encoding, null);
         let _ = write!(
             text,
             "{} = {declared} # {}",
@@ -157,18 +162,16 @@ fn columns(text: &mut String, table: &Table) {
     }
 }
 
-fn declaration(name: &str, kind: &Type, encoding: Encoding) -> String {
+fn declaration(name: &str, kind: &Type, encoding: Encoding, null: NullPolicy) -> String {
     let kind = quoted(&kind.to_string());
     let taken = SYSTEM_COLUMNS.iter().any(|(system, _)| *system == name);
     let rename = taken.then(|| format!(", name = {}", quoted(&format!("source{name}"))));
     let from = (encoding != Encoding::Plain).then(|| format!(", from = \"{}\"", encoding.as_str()));
-    match (rename, from) {
-        (None, None) => kind,
-        (rename, from) => format!(
-            "{{ type = {kind}{}{} }}",
-            rename.unwrap_or_default(),
-            from.unwrap_or_default()
-        ),
+    let null = (null == NullPolicy::Empty).then(|| ", null = \"empty\"".to_owned());
+    let more: String = [rename, from, null].into_iter().flatten().collect();
+    match more.is_empty() {
+        true => kind,
+        false => format!("{{ type = {kind}{more} }}"),
     }
 }
 

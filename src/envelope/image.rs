@@ -118,7 +118,7 @@ impl Layout {
     pub(super) fn new(plan: &Plan, part: Part, wires: &Wires) -> Layout {
         let readers = plan.job.columns.iter().map(|column| {
             let declared = declared(column.encoding);
-            Reader::new(&column.kind, wires.get(&column.source).unwrap_or(&declared))
+            Reader::of(column, wires.get(&column.source).unwrap_or(&declared))
         });
         let bytes = |name: &String| name.as_bytes().into();
         let mut targets: HashMap<Box<[u8]>, Target> = HashMap::new();

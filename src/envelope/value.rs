@@ -5,6 +5,7 @@ use super::json::{Cursor, Step};
 use super::number::{decimal, quick_decimal};
 use super::scalar::{base64, bits, days, float, integer, ticks, uuid};
 use crate::column::{self, Data, Type};
+use crate::job::{Column, NullPolicy};
 
 /// Days of 1900-01-01 and 2299-12-31: what Date32 and DateTime64 hold.
 const FIRST_DAY: i64 = -25_567;
@@ -31,7 +32,10 @@ pub(crate) enum Wire {
 #[derive(Clone, Debug)]
 pub(crate) enum Reader {
     Nullable(Box<Reader>),
-    Array(Box<Reader>),
+    Array {
+        element: Box<Reader>,
+        null: NullPolicy,
+    },
     Bool,
     Int {
         width: u8,
@@ -84,7 +88,7 @@ pub(crate) struct Scratch {
 }
 
 impl Reader {
-    pub(crate) fn new(kind: &Type, wire: &Wire) -> Reader {
+    fn new(kind: &Type, wire: &Wire) -> Reader {
         let unit = match wire {
             Wire::Days => Unit::Days,
             Wire::Ticks(digits) => Unit::Ticks(*digits),
@@ -103,7 +107,10 @@ impl Reader {
                     Wire::Array(element) => element,
                     declared => declared,
                 };
-                Reader::Array(Box::new(Reader::new(inner, element)))
+                Reader::Array {
+                    element: Box::new(Reader::new(inner, element)),
+                    null: NullPolicy::Reject,
+                }
             }
             Type::Bool if bits => Reader::Bits { width: 0 },
             Type::Bool => Reader::Bool,
@@ -152,6 +159,17 @@ impl Reader {
         }
     }
 
+    /// How a column of a job is read, where its values are written so.
+    pub(crate) fn of(column: &Column, wire: &Wire) -> Reader {
+        match Reader::new(&column.kind, wire) {
+            Reader::Array { element, .. } => Reader::Array {
+                element,
+                null: column.null,
+            },
+            reader => reader,
+        }
+    }
+
     /// Appends one cell. After an error the cursor and the column are anywhere inside the value.
     #[inline]
     pub(crate) fn read(
@@ -163,7 +181,11 @@ impl Reader {
         if cursor.peek() == Some(b'n') {
             cursor.word(b"null")?;
             return match self {
-                Reader::Nullable(_) => {
+                Reader::Nullable(_)
+                | Reader::Array {
+                    null: NullPolicy::Empty,
+                    ..
+                } => {
                     data.put_default();
                     Ok(())
                 }
@@ -189,7 +211,7 @@ impl Reader {
     ) -> Step<()> {
         match self {
             Reader::Nullable(reader) => reader.read(cursor, data, scratch)?,
-            Reader::Array(reader) => array(reader, cursor, data, scratch)?,
+            Reader::Array { element, .. } => array(element, cursor, data, scratch)?,
             Reader::Bool => data.put([u8::from(cursor.bool()?)]),
             Reader::Int { width, signed } => {
                 put_low(data, *width, integer(cursor, *width, *signed)?);

@@ -36,6 +36,16 @@ pub struct Column {
     pub kind: Type,
     /// how the source writes the value, where JSON alone does not say
     pub encoding: Encoding,
+    pub null: NullPolicy,
+}
+
+/// What a NULL becomes in an Array, which ClickHouse cannot make Nullable. Other columns say it by their type.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum NullPolicy {
+    #[default]
+    Reject,
+    /// the empty array: NULL and `{}` are then the same
+    Empty,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -48,6 +48,15 @@ fn a_silver_job_is_read_in_the_order_of_its_file() {
 }
 
 #[test]
+fn an_array_takes_null_only_where_the_job_says_as_what() {
+    let tags = "id = \"Int64\"\ntags = \"Array(String)\"\nmore = { type = \"Array(String)\", null = \"empty\" }";
+    let text = ORDERS.replace("id = \"Int64\"", tags);
+    let jobs = load(&[("silver/orders.toml", &text)]).unwrap();
+    assert_eq!(jobs.silver[0].columns[1].null, NullPolicy::Reject);
+    assert_eq!(jobs.silver[0].columns[2].null, NullPolicy::Empty);
+}
+
+#[test]
 fn three_faults_in_one_job_are_all_reported() {
     let broken = ORDERS
         .replace("key = [\"id\"]", "key = [\"idd\"]")
@@ -93,6 +102,11 @@ fn what_clickhouse_or_the_versions_cannot_hold_is_refused() {
             "time_column = \"created\"",
             "time_column = \"amount\"",
             "no time",
+        ),
+        (
+            "from = \"micros\"",
+            "null = \"empty\"",
+            "`null` is for arrays; a DateTime64(6, 'UTC') takes NULL",
         ),
         ("key =", "epoch = 256\nkey =", "from 1 to 255"),
         (

@@ -27,6 +27,10 @@ fn orders() -> Table {
             column("placed at", "timestamp", false),
             column("_version", "int4", false),
             column("position", "pg_lsn", true),
+            Column {
+                kind: SourceType::Array(Box::new(column("", "text", true).kind)),
+                ..column("tags", "text[]", true)
+            },
         ],
         key: vec!["id".to_owned()],
     }
@@ -43,6 +47,8 @@ fn a_table_becomes_a_job_that_says_what_to_decide() {
         "note = \"Nullable(String)\" # text",
         "\"placed at\" = { type = \"DateTime64(6, 'UTC')\", from = \"micros\" } # timestamp",
         "_version = { type = \"Int32\", name = \"source_version\" } # int4",
+        "tags = { type = \"Array(Nullable(String))\", null = \"empty\" } # text[]",
+        "makes NULL and {} the same",
         "ALTER TABLE public.orders REPLICA IDENTITY FULL;",
     ] {
         assert!(text.contains(expected), "{expected} is not in\n{text}");

@@ -9,7 +9,7 @@ mod values;
 
 use super::{Decoder, Fate, Message};
 use crate::column::{Rows, Type};
-use crate::job::{Column, Encoding, Format, Policies, SilverJob};
+use crate::job::{Column, Encoding, Format, NullPolicy, Policies, SilverJob};
 
 /// `id Int64, name Nullable(String)` keyed by `id`, and whatever else a test adds.
 pub(super) fn job(more: &[(&str, &str, Encoding)]) -> SilverJob {
@@ -19,6 +19,7 @@ pub(super) fn job(more: &[(&str, &str, Encoding)]) -> SilverJob {
         name: (*name).to_owned(),
         kind: Type::parse(kind).unwrap(),
         encoding: *encoding,
+        null: NullPolicy::Reject,
     };
     SilverJob {
         name: "orders".into(),

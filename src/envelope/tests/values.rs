@@ -2,7 +2,7 @@
 
 use super::{cell, job, told};
 use crate::job::Encoding::{Base64, Days, Json, Micros, Plain, Unscaled};
-use crate::job::ValuePolicy;
+use crate::job::{NullPolicy, ValuePolicy};
 
 const KEY: Option<&str> = Some(r#"{"id":1}"#);
 const TOAST: &str = "__debezium_unavailable_value";
@@ -137,6 +137,27 @@ fn numbers_are_exact_or_rejected() {
             cell(kind, encoding, json),
             becomes,
             "{kind} {encoding:?} {json}"
+        );
+    }
+}
+
+#[test]
+fn a_null_array_is_empty_where_the_job_says_so() {
+    let mut job = job(&[
+        ("v", "Array(Nullable(Int32))", Plain),
+        ("w", "String", Plain),
+    ]);
+    let row = |v: &str| format!(r#"{{"after":{{"id":1,"v":{v},"w":"x"}},"op":"c"}}"#);
+    assert_eq!(
+        told(&job, KEY, Some(&row("null"))),
+        "reject: null_value v",
+        "unless declared"
+    );
+    job.columns[1].null = NullPolicy::Empty;
+    for (json, becomes) in [("null", "[]"), ("[]", "[]"), ("[null]", "[null]")] {
+        assert_eq!(
+            told(&job, KEY, Some(&row(json))),
+            format!(r#"row: {{"id":1,"v":{becomes},"w":"x"}}"#)
         );
     }
 }

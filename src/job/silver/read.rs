@@ -5,8 +5,8 @@ use crate::document::{Entry, Located, Section};
 use crate::fault::suggestion;
 
 use super::{
-    Column, DeletePolicy, Encoding, Format, NewColumnPolicy, Policies, SilverJob, TruncatePolicy,
-    ValuePolicy,
+    Column, DeletePolicy, Encoding, Format, NewColumnPolicy, NullPolicy, Policies, SilverJob,
+    TruncatePolicy, ValuePolicy,
 };
 
 const FORMATS: [(&str, Format); 1] = [("debezium-json", Format::DebeziumJson)];
@@ -20,6 +20,8 @@ const ENCODINGS: [(&str, Encoding); 8] = [
     ("unscaled", Encoding::Unscaled),
     ("json", Encoding::Json),
 ];
+const NULLS: [(&str, NullPolicy); 2] =
+    [("reject", NullPolicy::Reject), ("empty", NullPolicy::Empty)];
 const DELETES: [(&str, DeletePolicy); 2] = [
     ("delete", DeletePolicy::Delete),
     ("ignore", DeletePolicy::Ignore),
@@ -127,6 +129,7 @@ fn columns_of(section: Section<'_>) -> Vec<Located<Column>> {
                     source,
                     kind: parsed,
                     encoding: Encoding::Plain,
+                    null: NullPolicy::default(),
                 },
             }),
             Entry::Section(table) => column_of(source, table),
@@ -136,11 +139,12 @@ fn columns_of(section: Section<'_>) -> Vec<Located<Column>> {
     columns
 }
 
-/// `field = { type = "…", name = "…", from = "…" }`
+/// `field = { type = "…", name = "…", from = "…", null = "…" }`
 fn column_of(source: String, table: Section<'_>) -> Option<Located<Column>> {
     let kind = table.required_text("type");
     let name = table.text("name");
     let encoding = table.choice("from", &ENCODINGS).unwrap_or(Encoding::Plain);
+    let null = table.choice("null", &NULLS);
     let line = table.line();
     let parsed = kind.as_ref().and_then(|kind| parse_type(&table, kind));
     if let Some(kind) = &parsed
@@ -152,6 +156,14 @@ fn column_of(source: String, table: Section<'_>) -> Option<Located<Column>> {
             format!("`{source}`: a {kind} cannot be read from {word}"),
         );
     }
+    if let (Some(kind), Some(_)) = (&parsed, null)
+        && !matches!(kind, Type::Array(_))
+    {
+        let message = format!(
+            "`{source}`: `null` is for arrays; a {kind} takes NULL where it is declared Nullable"
+        );
+        table.fault(line, message);
+    }
     table.finish();
     Some(Located {
         line,
@@ -160,6 +172,7 @@ fn column_of(source: String, table: Section<'_>) -> Option<Located<Column>> {
             source,
             kind: parsed?,
             encoding,
+            null: null.unwrap_or_default(),
         },
     })
 }
