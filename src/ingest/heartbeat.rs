@@ -16,14 +16,34 @@ pub fn topic_of(topic: &str) -> String {
     format!("{TOPIC}{prefix}")
 }
 
-/// Latest heartbeat by heartbeat topic.
+/// Heartbeats by heartbeat topic.
 #[derive(Default)]
-pub struct Heartbeats(BTreeMap<String, Beat>);
+pub struct Heartbeats(BTreeMap<String, Beats>);
 
+/// Heartbeats may come faster than they settle: one waits, later ones are taken up when it has settled.
+#[derive(Default)]
+struct Beats {
+    settled: Option<i64>,
+    waiting: Option<Beat>,
+}
+
+#[derive(Clone, Copy)]
 struct Beat {
     /// milliseconds since 1970
     source_time: i64,
     received: Instant,
+}
+
+impl Beats {
+    fn settle(&mut self, now: Instant) -> Option<i64> {
+        if let Some(beat) = self.waiting
+            && now.duration_since(beat.received) >= SETTLED
+        {
+            self.settled = self.settled.max(Some(beat.source_time));
+            self.waiting = None;
+        }
+        self.settled
+    }
 }
 
 #[derive(Deserialize)]
@@ -43,18 +63,18 @@ impl Heartbeats {
         let body = value.and_then(|value| serde_json::from_slice::<Body>(value).ok());
         let time = body.and_then(|body| body.ts_ms.or(body.payload.map(|payload| payload.ts_ms)));
         if let Some(source_time) = time {
-            let beat = Beat {
+            let beats = self.0.entry(topic.to_owned()).or_default();
+            beats.settle(now);
+            beats.waiting.get_or_insert(Beat {
                 source_time,
                 received: now,
-            };
-            self.0.insert(topic.to_owned(), beat);
+            });
         }
     }
 
     /// The source's time that a partition of `topic` has reached if it is at its end now.
-    pub fn settled(&self, topic: &str, now: Instant) -> Option<i64> {
-        let beat = self.0.get(&topic_of(topic))?;
-        (now.duration_since(beat.received) >= SETTLED).then_some(beat.source_time)
+    pub fn settled(&mut self, topic: &str, now: Instant) -> Option<i64> {
+        self.0.get_mut(&topic_of(topic))?.settle(now)
     }
 }
 
@@ -82,9 +102,19 @@ mod tests {
             start,
         );
         heartbeats.take("__debezium-heartbeat.shop", Some(b"garbage"), start);
-        assert_eq!(
-            heartbeats.settled("shop.public.orders", start + SETTLED),
-            Some(7)
-        );
+        let later = start + SETTLED + SETTLED;
+        assert_eq!(heartbeats.settled("shop.public.orders", later), Some(7));
+    }
+
+    #[test]
+    fn heartbeats_that_come_faster_than_they_settle_still_settle() {
+        let start = Instant::now();
+        let mut heartbeats = Heartbeats::default();
+        for tenth in 0..30 {
+            let beat = format!("{{\"ts_ms\":{tenth}}}");
+            let now = start + SETTLED * tenth / 10;
+            heartbeats.take("__debezium-heartbeat.shop", Some(beat.as_bytes()), now);
+        }
+        assert_eq!(heartbeats.settled("shop.x", start + SETTLED * 3), Some(20));
     }
 }

@@ -10,6 +10,7 @@ mod engine_http;
 mod engine_life;
 mod gold;
 mod gold_grains;
+mod heartbeat;
 mod lease;
 mod new;
 mod project;
