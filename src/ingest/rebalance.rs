@@ -44,6 +44,7 @@ impl Consuming {
         };
         let mut starts = Vec::new();
         let mut paused = Vec::new();
+        let mut unknown = Vec::new();
         for found in committed {
             let partition = found.partition;
             let (low, high) = self.consumer.watermarks(&partition)?;
@@ -85,12 +86,18 @@ impl Consuming {
             };
             if lane.failed.is_none() {
                 lane.owned.insert(partition.number, owned);
+                if found.offset.is_none() {
+                    unknown.push((partition.clone(), start));
+                }
             }
             starts.push((partition, start));
         }
         self.remember_starts()?;
         self.consumer.assign(&starts)?;
         self.consumer.pause(&paused)?;
+        // lag tools and others of the group see where an empty partition stands, too
+        self.consumer
+            .commit(unknown.iter().map(|(partition, start)| (partition, *start)))?;
         for (lane, paused) in self.lanes.iter().zip(&mut self.pace.paused) {
             // newly assigned partitions come unpaused; the next look pauses them where they must be
             if !lane.owned.is_empty() {
