@@ -96,8 +96,10 @@ impl Consuming {
         self.consumer.assign(&starts)?;
         self.consumer.pause(&paused)?;
         // lag tools and others of the group see where an empty partition stands, too
-        self.consumer
-            .commit(unknown.iter().map(|(partition, start)| (partition, *start)))?;
+        if !unknown.is_empty() {
+            let starts = unknown.iter().map(|(partition, start)| (partition, *start));
+            self.consumer.commit(starts)?;
+        }
         for (lane, paused) in self.lanes.iter().zip(&mut self.pace.paused) {
             // newly assigned partitions come unpaused; the next look pauses them where they must be
             if !lane.owned.is_empty() {
