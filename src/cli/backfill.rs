@@ -12,6 +12,13 @@ use crate::ledger::{Ledger, Run};
 use crate::sink::clickhouse::ClickHouse;
 
 #[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  bullion backfill orders_by_day --from 2024-01-01 --to 2025-01-01 --dry-run   which windows are left
+  bullion backfill orders_by_day --from 2024-01-01 --to 2025-01-01             build them
+  bullion backfill orders_by_day --last 30d --rebuild                          the finished ones too
+
+Finished means: ops.windows says so, for the SQL that the job has now.")]
 pub struct Args {
     /// Gold job
     #[arg(value_name = "JOB")]

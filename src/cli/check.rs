@@ -4,6 +4,9 @@ use super::{Context, Outcome, out};
 use crate::error::Result;
 
 #[derive(clap::Args)]
+#[command(
+    after_help = "Reads files only: nothing is connected to. Exit code 2 where a fault was found, each with its file and line."
+)]
 pub struct Args {}
 
 pub fn run(_: Args, context: Context) -> Result<Outcome> {
@@ -11,15 +14,18 @@ pub fn run(_: Args, context: Context) -> Result<Outcome> {
     let silver: Vec<_> = jobs.silver.iter().map(|job| job.name.clone()).collect();
     let gold: Vec<_> = jobs.gold.iter().map(|job| job.name.clone()).collect();
     if context.output == out::Format::Text {
-        out::line(format!(
-            "{} silver jobs: {}",
-            silver.len(),
-            silver.join(", ")
-        ));
-        out::line(format!("{} gold jobs: {}", gold.len(), gold.join(", ")));
+        out::line(format!("silver jobs: {}", listed(&silver)));
+        out::line(format!("gold jobs: {}", listed(&gold)));
         out::line("no faults found");
     }
     Ok(Outcome::done("ok")
         .with("silver", silver)
         .with("gold", gold))
+}
+
+fn listed(names: &[String]) -> String {
+    match names {
+        [] => String::from("none"),
+        names => names.join(", "),
+    }
 }

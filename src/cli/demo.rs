@@ -16,6 +16,9 @@ const STOP: Duration = Duration::from_secs(15);
 const LOOK: Duration = Duration::from_millis(20);
 
 #[derive(clap::Args)]
+#[command(after_help = "\
+The engine stops at the end; the tables stay in the folder, and `bullion sql` starts it again.
+Delete the folder to start afresh.")]
 pub struct Args {
     /// Folder of everything the demo makes; it survives restarts
     #[arg(long, value_name = "DIR", default_value = folder::DEFAULT)]

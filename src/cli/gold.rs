@@ -12,6 +12,15 @@ use crate::sink::clickhouse::ClickHouse;
 use crate::window::{Limits, Range, Window};
 
 #[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  bullion gold orders_by_day --date 2025-03-01
+  bullion gold orders_by_day --from 2025-03-01 --to 2025-04-01        the 31 days of March
+  bullion gold orders_by_day --from 2025-03-01 --through 2025-03-31   the same
+  bullion gold --last 7d                                              every job
+
+Dates mean the job's zone; instants such as 2025-03-01T00:00:00Z have to be edges of a window.
+A window is replaced as a whole: built twice, it is the same.")]
 pub struct Args {
     /// Gold jobs to build; all of them where none is named
     #[arg(value_name = "JOB")]

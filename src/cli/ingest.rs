@@ -7,6 +7,13 @@ use crate::error::{Error, Result};
 use crate::ingest::{self, Counters, Request, Status, Summary};
 
 #[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  bullion ingest                           all silver jobs, until SIGTERM: drained and committed within 4 s
+  bullion ingest orders --until-caught-up  one job, to the ends that its topic has now
+  bullion ingest orders --peek 5           look at the next five messages; nothing is written or committed
+
+Start it on more hosts with the same `kafka.group`, and they share the partitions.")]
 pub struct Args {
     /// Silver jobs [default: all]
     #[arg(value_name = "JOB")]

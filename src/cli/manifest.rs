@@ -10,6 +10,8 @@ use crate::job::{GoldJob, in_dependency_order};
 const VERSION: u8 = 1;
 
 #[derive(clap::Args)]
+#[command(after_help = "\
+Example: bullion manifest --output json > manifest.json")]
 pub struct Args {}
 
 pub fn run(_: Args, context: Context) -> Result<Outcome> {

@@ -8,6 +8,9 @@ use crate::migrate;
 use crate::sink::clickhouse::ClickHouse;
 
 #[derive(clap::Args)]
+#[command(after_help = "\
+Only adds. A table whose engine, key or column type differs from its job is refused, never changed.
+Run it again: it changes nothing.")]
 pub struct Args {
     /// Print the statements and run none
     #[arg(long)]

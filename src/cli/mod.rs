@@ -26,6 +26,9 @@ use crate::job::Jobs;
 use crate::shutdown::Shutdown;
 use crate::{telemetry, tls};
 
+/// Heading of the options that every command has.
+const ANYWHERE: &str = "Options of every command";
+
 /// Change events on Kafka into ClickHouse: silver continuously, gold window by window.
 #[derive(Parser)]
 #[command(
@@ -33,55 +36,78 @@ use crate::{telemetry, tls};
     version,
     propagate_version = true,
     arg_required_else_help = true,
-    after_help = "Exit codes: 0 done · 1 failed, worth a retry · 2 usage or configuration · 3 some windows failed · \
-4 an audit blocked the swap · 75 lease held or not fresh yet · 99 skipped on request · 130/143 signal"
+    after_help = "\
+Exit codes:
+    0  done, also when there was nothing to do
+    1  failed, worth a retry
+    2  usage or configuration: a retry changes nothing
+    3  some windows failed; the finished ones are kept
+    4  an audit blocked the swap: readers keep the old rows
+   75  another process holds the lease, or the window's input is not complete yet
+  130  SIGINT    143  SIGTERM
+
+From nothing:
+  bullion demo
+From a table of PostgreSQL:
+  bullion new connector · connectors apply · new silver · migrate · ingest · new gold · gold --date …
+"
 )]
 pub struct Cli {
     /// Configuration file [default: bullion.toml, when it exists]
-    #[arg(long, global = true, env = "BULLION_CONFIG", value_name = "FILE")]
+    #[arg(
+        long,
+        global = true,
+        env = "BULLION_CONFIG",
+        hide_env = true,
+        value_name = "FILE",
+        help_heading = ANYWHERE
+    )]
     config: Option<PathBuf>,
     /// Result for people, or one JSON line as the very last output
-    #[arg(long, global = true, value_enum, default_value_t)]
+    #[arg(long, global = true, value_enum, default_value_t, value_name = "FORMAT", help_heading = ANYWHERE)]
     output: out::Format,
-    /// What is logged on stderr, such as info, debug or bullion=trace
+    /// What is logged on stderr: error, warn, info, debug, or such as bullion=trace
     #[arg(
         long,
         global = true,
         env = "BULLION_LOG",
+        hide_env = true,
         default_value = "info",
-        value_name = "FILTER"
+        value_name = "FILTER",
+        help_heading = ANYWHERE
     )]
     log: String,
     #[command(subcommand)]
     command: Command,
 }
 
+// In the order of use: it is the order of `bullion --help`.
 #[derive(Subcommand)]
 enum Command {
-    /// Load the configuration and every job, and report all faults at once
-    Check(check::Args),
-    /// Show the configuration
-    Config(config::Args),
     /// See it work: change events become silver and gold tables, with no service installed
     Demo(demo::Args),
-    /// Read silver topics into ClickHouse
-    Ingest(ingest::Args),
-    /// Register and watch Debezium connectors through Kafka Connect
-    Connectors(connectors::Args),
-    /// Write a commented job by looking at its source
+    /// Write a commented connector, silver job or gold job by looking at its source
     New(new::Args),
-    /// Create or extend the ops, silver and gold objects in ClickHouse
+    /// Register, watch or delete Debezium connectors through Kafka Connect
+    Connectors(connectors::Args),
+    /// Read the configuration and every job, and report all faults at once
+    Check(check::Args),
+    /// Create or extend the ops, silver and gold tables and views in ClickHouse
     Migrate(migrate::Args),
+    /// Keep silver tables fresh from their topics, until a signal comes
+    Ingest(ingest::Args),
     /// Build windows of gold jobs
     Gold(gold::Args),
-    /// Build many windows of one gold job, leaving out those that are finished
+    /// Build many windows of one gold job; started again, it goes on where it stopped
     Backfill(backfill::Args),
-    /// Run gold jobs by their cron lines until a signal comes
+    /// Build gold jobs by their cron lines, until a signal comes
     Schedule(schedule::Args),
-    /// What the gold jobs are, for schedulers
-    Manifest(manifest::Args),
-    /// Ask the configured ClickHouse, or the demo's, one statement
+    /// Ask ClickHouse, the configured one or the demo's, one statement
     Sql(sql::Args),
+    /// Show every setting, and with --origin where its value came from
+    Config(config::Args),
+    /// Print the gold jobs for other schedulers, as dags/ reads them
+    Manifest(manifest::Args),
     /// ClickHouse's engine behind its HTTP interface, in the foreground
     #[command(hide = true)]
     Engine(engine::Args),

@@ -7,10 +7,8 @@ use comfy_table::{ContentArrangement, Table, presets::UTF8_FULL_CONDENSED};
 /// How results are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Format {
-    /// for people
     #[default]
     Text,
-    /// one JSON line, the very last thing that is written
     Json,
 }
 

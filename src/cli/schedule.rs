@@ -10,6 +10,10 @@ use crate::schedule::{Scheduler, last_complete, next_fire};
 use crate::sink::clickhouse::ClickHouse;
 
 #[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  bullion schedule --next 3   what would run, and when
+  bullion schedule            run it: the last complete window at each fire, history in ops.runs")]
 pub struct Args {
     /// Print each job's next N fires and the windows they would build, and run nothing
     #[arg(long, value_name = "N")]

@@ -12,6 +12,12 @@ use crate::error::{Error, Kind, Result};
 use crate::sink::clickhouse::ClickHouse;
 
 #[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  bullion sql \"SELECT count() FROM silver.orders\"
+  bullion sql \"SELECT reason, count() FROM ops.dead_letters GROUP BY reason\" --format PrettyCompact
+
+Where clickhouse.url is set, that one is asked; else the demo's engine is started for the answer.")]
 pub struct Args {
     /// One statement, such as "SELECT * FROM silver.flights LIMIT 3"
     #[arg(value_name = "SQL")]

@@ -83,8 +83,7 @@ pub fn load(jobs: &Path, names: &[String]) -> Result<Vec<Declared>> {
         return Err(match nearest(unknown, known.clone()) {
             Some(near) => error.advise(format!("did you mean `{near}`?")),
             None => error.advise(format!(
-                "declared are: {}; make one: `bullion new connector {unknown} --from-postgres …`",
-                known.collect::<Vec<_>>().join(", ")
+                "make it: `bullion new connector {unknown} --from-postgres …`"
             )),
         });
     }

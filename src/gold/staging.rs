@@ -154,8 +154,10 @@ impl Session<'_> {
             .iter()
             .map(|column| quote(&column.name))
             .collect();
+        // the target may have columns of these names, and an alias would stand for them inside the checksum
         let sql = format!(
-            "SELECT count() AS rows, sum(sipHash64(tuple({}))) AS checksum FROM {} WHERE _partition_id = {}",
+            "SELECT count() AS rows, sum(sipHash64(tuple({}))) AS checksum FROM {} WHERE _partition_id = {} \
+SETTINGS prefer_column_name_to_alias = 1",
             columns.join(", "),
             self.qualified(table),
             literal(partition)

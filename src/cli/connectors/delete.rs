@@ -12,6 +12,8 @@ use crate::connectors::{self, Connect, PLACEHOLDER};
 use crate::error::{Error, Kind};
 
 #[derive(clap::Args)]
+#[command(after_help = "\
+A slot that nobody reads keeps PostgreSQL's log until the disk is full. At a terminal the command asks.")]
 pub struct Args {
     /// Connectors to delete
     #[arg(required = true)]

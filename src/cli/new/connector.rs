@@ -5,6 +5,8 @@ use crate::catalog::{Source, TableName};
 use crate::connectors::template;
 
 #[derive(clap::Args)]
+#[command(after_help = "\
+Example: bullion new connector shop --from-postgres public.orders,public.items")]
 pub struct Args {
     /// The connector's name; also its topic prefix
     name: String,
@@ -37,7 +39,7 @@ pub async fn run(args: Args, context: Context) -> Result<Outcome> {
     let files = [(file.as_path(), text)];
     write_new(&files, args.force)?;
     let next = format!(
-        "`bullion connectors apply {0}`, then `bullion new silver … --topic-prefix {0}` for each table",
+        "`bullion connectors apply {0}`, then for each table `bullion new silver NAME --from-postgres SCHEMA.TABLE`",
         args.name
     );
     Ok(told(&files, &next, &context))

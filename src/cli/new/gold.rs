@@ -5,6 +5,8 @@ use crate::column::Type;
 use crate::job::{Jobs, SilverJob, unknown_job};
 
 #[derive(clap::Args)]
+#[command(after_help = "\
+Example: bullion new gold orders_by_day --from orders")]
 pub struct Args {
     /// The job's name; the table is gold.NAME
     name: String,

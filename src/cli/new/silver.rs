@@ -2,8 +2,11 @@
 
 use super::{Context, Outcome, Result, check_name, told, write_new};
 use crate::catalog::{Source, TableName, silver_job};
+use crate::connectors::{self, Declared};
 
 #[derive(clap::Args)]
+#[command(after_help = "\
+Example: bullion new silver orders --from-postgres public.orders")]
 pub struct Args {
     /// The job's name; the table is silver.NAME
     name: String,
@@ -13,7 +16,8 @@ pub struct Args {
     /// Topic of its changes [default: PREFIX.SCHEMA.TABLE]
     #[arg(long)]
     topic: Option<String>,
-    /// The connector's topic.prefix [default: the database's name]
+    /// The connector's topic.prefix [default: that of the connector in jobs/connectors/ that captures the table, else
+    /// the database's name]
     #[arg(long, value_name = "PREFIX", conflicts_with = "topic")]
     topic_prefix: Option<String>,
     /// Write over an existing job
@@ -26,8 +30,12 @@ pub async fn run(args: Args, context: Context) -> Result<Outcome> {
     let config = context.config()?;
     let source = Source::connect(&config.postgres).await?;
     let table = source.table(&TableName::parse(&args.from_postgres)).await?;
+    let declared = connectors::load(&config.jobs, &[])?;
     let topic = args.topic.unwrap_or_else(|| {
-        let prefix = args.topic_prefix.unwrap_or_else(|| source.database());
+        let prefix = args
+            .topic_prefix
+            .or_else(|| prefix_of(&declared, &table.name))
+            .unwrap_or_else(|| source.database());
         topic_name(&format!("{prefix}.{}", table.name))
     });
     let file = config
@@ -41,6 +49,17 @@ pub async fn run(args: Args, context: Context) -> Result<Outcome> {
         args.name
     );
     Ok(told(&files, &next, &context).with("topic", topic))
+}
+
+/// The prefix of the one connector that names the table; two of them are a choice that is not ours.
+fn prefix_of(declared: &[Declared], table: &TableName) -> Option<String> {
+    let table = table.to_string();
+    let mut captures = declared.iter().filter(|connector| {
+        let tables = connector.literal("table.include.list").unwrap_or_default();
+        tables.split(',').any(|name| name.trim() == table)
+    });
+    let prefix = captures.next()?.literal("topic.prefix")?.to_owned();
+    captures.next().is_none().then_some(prefix)
 }
 
 /// As Debezium names it: what Kafka does not allow in a topic becomes `_`.
