@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::types::can_be_large;
+use super::types::{can_be_large, has_placeholder};
 use super::{Identity, Mapped, SourceType, Table, map};
 use crate::column::Type;
 use crate::error::{Error, Kind, Result};
@@ -126,6 +126,12 @@ fn columns(text: &mut String, table: &Table) {
              # array is NULL is rejected. To keep the two apart:\n\
              #   field = { type = \"Nullable(String)\", from = \"json\" }\n",
         );
+        if table.identity != Identity::Full {
+            text.push_str(
+                "# Arrays without it here: Debezium also sends NULL where an UPDATE leaves a large one alone, and would empty it.\n\
+                 # Set `null = \"empty\"` after REPLICA IDENTITY FULL.\n",
+            );
+        }
     }
     text.push_str("[columns]\n");
     for column in &table.columns {
@@ -142,7 +148,8 @@ fn columns(text: &mut String, table: &Table) {
         else {
             continue;
         };
-        let null = match is_nullable_array(column) {
+        let certain = table.identity == Identity::Full || has_placeholder(&column.kind);
+        let null = match is_nullable_array(column) && certain {
             true => NullPolicy::Empty,
             false => NullPolicy::Reject,
         };

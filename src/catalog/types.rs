@@ -91,6 +91,21 @@ pub(super) fn can_be_large(kind: &SourceType) -> bool {
     }
 }
 
+/// Whether Debezium marks an array that an UPDATE left alone and PostgreSQL did not log. For arrays of other types it
+/// sends NULL, which then may be either.
+pub(super) fn has_placeholder(kind: &SourceType) -> bool {
+    let SourceType::Array(element) = kind else {
+        return false;
+    };
+    matches!(
+        &**element,
+        SourceType::Scalar { name, .. } if matches!(
+            name.as_str(),
+            "text" | "json" | "bytea" | "int4" | "int8" | "date" | "timestamptz" | "uuid"
+        )
+    )
+}
+
 fn nullable_of(kind: Type) -> Type {
     match kind {
         Type::LowCardinality(inner) => Type::LowCardinality(Box::new(Type::Nullable(inner))),
@@ -169,9 +184,7 @@ fn scalar(name: &str, modifier: i32) -> Mapped {
             "shifted to UTC by Debezium, such as 23:02:03Z",
         ),
         "bytea" => from(Type::String, Encoding::Base64),
-        // bit(1) is a truth value to Debezium, every longer one bytes with the lowest bit first
-        "bit" if modifier == 1 => to(Type::Bool),
-        "bit" | "varbit" => from(Type::String, Encoding::Base64),
+        "bit" | "varbit" => bits(name, modifier),
         "point" | "line" | "lseg" | "box" | "path" | "polygon" | "circle" | "geometry"
         | "geography" => from(Type::String, Encoding::Json),
         "vector" => noted_array(Type::Float64),
@@ -181,6 +194,24 @@ fn scalar(name: &str, modifier: i32) -> Mapped {
             Mapped::LeftOut("Debezium sends a `name` as NULL after the snapshot: make it text")
         }
         _ => Mapped::LeftOut("Debezium leaves columns of this type out"),
+    }
+}
+
+/// A single bit is a truth value to Debezium, more are bytes with the lowest bit first, from which it cuts those that
+/// are zero at the end: as a number they are whole again, where the type tells their count.
+fn bits(name: &str, count: i32) -> Mapped {
+    let number = |kind| from(kind, Encoding::Base64);
+    match (name, count) {
+        ("bit", 1) => to(Type::Bool),
+        ("bit", 2..=8) => number(Type::UInt8),
+        ("bit", 9..=16) => number(Type::UInt16),
+        ("bit", 17..=32) => number(Type::UInt32),
+        ("bit", 33..=64) => number(Type::UInt64),
+        _ => Mapped::To {
+            kind: Type::String,
+            encoding: Encoding::Base64,
+            note: Some("bytes, the lowest bit first; Debezium does not send zeros at the high end"),
+        },
     }
 }
 
@@ -300,7 +331,10 @@ mod tests {
             assert_eq!(shown(name, -1, nullable), expected, "{name}");
         }
         assert_eq!(shown("bit", 1, false), "Bool plain");
-        assert_eq!(shown("bit", 8, false), "String base64");
+        assert_eq!(shown("bit", 8, false), "UInt8 base64");
+        assert_eq!(shown("bit", 33, true), "Nullable(UInt64) base64");
+        assert_eq!(shown("bit", 65, false), "String base64");
+        assert_eq!(shown("varbit", 8, false), "String base64");
     }
 
     #[test]

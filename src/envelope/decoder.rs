@@ -119,9 +119,10 @@ impl Decoder {
         close(&mut opened)?;
         self.source_time = envelope.source.ts_ms.or(envelope.ts_ms);
         match envelope.op {
-            Some(b"c" | b"r") => self.upsert(message, value, &envelope, rows),
-            Some(b"u") => {
-                if self.plan.job.key.is_empty() {
+            Some(b"r") => self.upsert(message, value, &envelope, rows),
+            // a change of key is a delete and a create, and the create lacks what the update left alone
+            Some(op @ (b"c" | b"u")) => {
+                if op == b"u" && self.plan.job.key.is_empty() {
                     return Err(Reason::UnkeyedUpdate.into());
                 }
                 self.settle_placeholders(rows)?;

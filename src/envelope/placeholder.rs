@@ -22,7 +22,8 @@ const SPELLINGS: [&[u8]; 9] = [
 ];
 const SHORTEST: usize = SPELLINGS[0].len();
 
-/// Whether a value's own text is a placeholder. On `c` and `r` the same text is data that somebody typed.
+/// Whether a value's own text is a placeholder. On `r` the same text is data that somebody typed; on
+/// `c` it may be either, as Debezium makes a change of key a delete and a create, so it is no value there.
 #[inline]
 pub(super) fn is_placeholder(raw: &[u8]) -> bool {
     raw.len() >= SHORTEST && SPELLINGS.contains(&raw)

@@ -17,3 +17,4 @@ mod project;
 mod schedule;
 mod source;
 mod support;
+mod types;

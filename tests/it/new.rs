@@ -50,7 +50,7 @@ async fn a_silver_job_has_the_real_types_of_its_table() {
         r#"address = "Nullable(String)""#,
         r#"cash = "Nullable(Decimal(19, 2))""#,
         r#"flag = "Nullable(Bool)""#,
-        r#"flags = { type = "Nullable(String)", from = "base64" }"#,
+        r#"flags = { type = "Nullable(UInt8)", from = "base64" }"#,
         r#"numbers = { type = "Array(Nullable(Int32))", null = "empty" }"#,
         r#"days = { type = "Array(Nullable(Date32))", from = "days", null = "empty" }"#,
         r#"period = "Nullable(String)""#,

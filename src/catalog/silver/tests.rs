@@ -28,6 +28,10 @@ fn orders() -> Table {
             column("_version", "int4", false),
             column("position", "pg_lsn", true),
             Column {
+                kind: SourceType::Array(Box::new(column("", "float8", true).kind)),
+                ..column("weights", "float8[]", true)
+            },
+            Column {
                 kind: SourceType::Array(Box::new(column("", "text", true).kind)),
                 ..column("tags", "text[]", true)
             },
@@ -48,6 +52,8 @@ fn a_table_becomes_a_job_that_says_what_to_decide() {
         "\"placed at\" = { type = \"DateTime64(6, 'UTC')\", from = \"micros\" } # timestamp",
         "_version = { type = \"Int32\", name = \"source_version\" } # int4",
         "tags = { type = \"Array(Nullable(String))\", null = \"empty\" } # text[]",
+        "weights = \"Array(Nullable(Float64))\" # float8[]",
+        "Set `null = \"empty\"` after REPLICA IDENTITY FULL",
         "makes NULL and {} the same",
         "ALTER TABLE public.orders REPLICA IDENTITY FULL;",
     ] {

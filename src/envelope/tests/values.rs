@@ -44,11 +44,21 @@ fn a_toast_placeholder_is_never_stored() {
         };
         assert_eq!(told(&job, KEY, Some(&update)), expected, "{kind} {json}");
     }
-    assert_eq!(cell("String", Plain, &quoted), quoted, "somebody typed it");
-    assert_eq!(
-        cell("Decimal(10, 2)", Plain, &quoted),
-        "reject: bad_decimal v"
-    );
+    for (op, kind, becomes) in [
+        ("r", "String", format!(r#"row: {{"id":1,"v":{quoted}}}"#)), // somebody typed it
+        ("r", "Decimal(10, 2)", "reject: bad_decimal v".to_owned()),
+        // the second half of a change of key
+        ("c", "String", "reject: toast_placeholder v".to_owned()),
+        (
+            "c",
+            "Decimal(10, 2)",
+            "reject: toast_placeholder v".to_owned(),
+        ),
+    ] {
+        let value = format!(r#"{{"after":{{"id":1,"v":{quoted}}},"op":"{op}"}}"#);
+        let job = job(&[("v", kind, Plain)]);
+        assert_eq!(told(&job, KEY, Some(&value)), becomes, "{op} {kind}");
+    }
 }
 
 #[test]

@@ -202,6 +202,10 @@ fn fits(encoding: Encoding, kind: &Type) -> bool {
             encoding,
             Encoding::Plain | Encoding::Base64 | Encoding::Json
         ),
+        // a bit field: bytes with the lowest bit first
+        Type::UInt8 | Type::UInt16 | Type::UInt32 | Type::UInt64 => {
+            matches!(encoding, Encoding::Plain | Encoding::Base64)
+        }
         _ => encoding == Encoding::Plain,
     }
 }
