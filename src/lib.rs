@@ -5,9 +5,14 @@
 //!                       │ row · skip · reject · fail
 //! ```
 //!
-//! Pure code (`envelope`, `column`, `batch`, `checkpoint`, `window`, `cron`) imports no edge; edges (`source`, `sink`,
-//! `lease`, `ledger`) import no flow; flows (`ingest`, `gold`, `backfill`, `schedule`) join them and do not import
-//! each other, except that `backfill` and `schedule` call `gold` and `ingest`.
+//! | | modules | may import |
+//! |---|---|---|
+//! | declarations | `config`, `job` (read by `document`, faults gathered by `fault`) | pure code |
+//! | pure: no clock, socket or file | `envelope`, `column`, `batch`, `checkpoint`, `window`, `cron`, `error` | each other |
+//! | edges | `source` (Kafka), `sink` (ClickHouse), `lease`, `ledger`, `freshness`, `migrate`, `catalog` (PostgreSQL), `connectors` (Kafka Connect) | declarations, pure code, other edges |
+//! | flows | `ingest`, `gold`, `backfill`, `schedule` | everything above; not each other, except that `schedule` calls `gold`, which `backfill` plans for |
+//! | the zero-service default | `embedded` (ClickHouse's engine behind HTTP, a mock Kafka), `demo` | everything above |
+//! | the process | `cli` (one file per command), `shutdown`, `telemetry`, `progress`, `tls` | everything |
 
 pub mod backfill;
 pub mod batch;

@@ -32,6 +32,12 @@ pub struct Scheduler {
     pub shutdown: Shutdown,
 }
 
+/// The error of a project whose gold jobs have no cron line.
+pub fn nothing_to_schedule() -> Error {
+    Error::new(Kind::Config, "no gold job has a `schedule`")
+        .advise("write one into a file of jobs/gold/, such as schedule = \"15 1 * * *\"")
+}
+
 impl Scheduler {
     /// Follows every job that has a cron line until the signal comes; what runs then is cut short and will be repaired.
     pub async fn run(&self) -> Result<()> {
@@ -42,7 +48,7 @@ impl Scheduler {
             .filter(|job| job.schedule.is_some())
             .collect();
         if jobs.is_empty() {
-            return Err(Error::new(Kind::Config, "no gold job has a `schedule`"));
+            return Err(nothing_to_schedule());
         }
         join_all(jobs.into_iter().map(|job| self.follow(job))).await;
         match self.shutdown.requested() {

@@ -94,6 +94,10 @@ fn usage(message: &str) -> Error {
 pub async fn run(args: Args, context: Context) -> Result<Outcome> {
     let (config, jobs) = context.declarations()?;
     let jobs = jobs.select_gold(&args.jobs)?;
+    if jobs.is_empty() {
+        return Err(Error::new(Kind::Config, "there is no gold job to build")
+            .advise("`bullion new gold NAME` writes one"));
+    }
     let range = args.range.range()?;
     let limits = args.range.limits();
     // every range is resolved before any SQL

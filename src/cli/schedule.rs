@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::{Context, Outcome, out};
 use crate::error::Result;
 use crate::job::Jobs;
-use crate::schedule::{Scheduler, last_complete, next_fire};
+use crate::schedule::{Scheduler, last_complete, next_fire, nothing_to_schedule};
 use crate::sink::clickhouse::ClickHouse;
 
 #[derive(clap::Args)]
@@ -23,6 +23,9 @@ pub struct Args {
 pub async fn run(args: Args, context: Context) -> Result<Outcome> {
     let (config, jobs) = context.declarations()?;
     if let Some(count) = args.next {
+        if jobs.gold.iter().all(|job| job.schedule.is_none()) {
+            return Err(nothing_to_schedule());
+        }
         return Ok(upcoming(&jobs, count, &context));
     }
     let clickhouse = ClickHouse::connect(&config.clickhouse).await?;

@@ -37,7 +37,8 @@ impl Jobs {
 
     fn read(config: &Config, faults: &Faults) -> Result<Jobs> {
         if !config.jobs.is_dir() {
-            let message = format!("there is no folder of jobs at {}", config.jobs.display());
+            let jobs = std::path::absolute(&config.jobs).unwrap_or_else(|_| config.jobs.clone());
+            let message = format!("there is no folder of jobs at {}", jobs.display());
             return Err(Error::new(Kind::Config, message).advise(
                 "set `jobs` in bullion.toml or BULLION_JOBS, or make one: `bullion new silver …`",
             ));
@@ -110,6 +111,9 @@ pub fn unknown_job<'a>(
     let error = Error::new(Kind::NotFound, format!("there is no {layer} job `{name}`"));
     match nearest(name, known.clone()) {
         Some(near) => error.advise(format!("did you mean `{near}`?")),
+        None if known.clone().next().is_none() => error.advise(format!(
+            "no {layer} job is declared; `bullion new {layer} {name} --help` says how to write one"
+        )),
         None => error.advise(format!(
             "{layer} jobs are: {}",
             known.collect::<Vec<_>>().join(", ")

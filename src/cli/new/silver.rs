@@ -69,3 +69,28 @@ fn topic_name(text: &str) -> String {
         .map(|c| if allowed(c) { c } else { '_' })
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::connectors::template;
+
+    #[test]
+    fn the_topic_is_that_of_the_one_connector_that_captures_the_table() {
+        let orders = TableName::parse("public.orders");
+        let folder = std::env::temp_dir().join(format!("bullion-prefix-{}", std::process::id()));
+        std::fs::create_dir_all(folder.join("connectors")).unwrap();
+        let declare = |name: &str, table: &str| {
+            let text = template(name, "postgres", &[TableName::parse(table)]);
+            std::fs::write(folder.join(format!("connectors/{name}.json")), text).unwrap();
+        };
+        let prefix = || prefix_of(&connectors::load(&folder, &[]).unwrap(), &orders);
+        declare("other", "public.orders_archive");
+        assert_eq!(prefix(), None);
+        declare("shop", "public.orders");
+        assert_eq!(prefix().as_deref(), Some("shop"));
+        declare("second", "public.orders");
+        assert_eq!(prefix(), None, "a choice that is not ours");
+        std::fs::remove_dir_all(folder).unwrap();
+    }
+}
