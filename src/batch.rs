@@ -8,11 +8,11 @@ use crate::job::SilverJob;
 
 /// Rows of one insert: ten times what ClickHouse asks for at least, a few tens of MB as one block.
 const MOST_ROWS: usize = 200_000;
-/// Bytes of one insert; with two of them under way and one building a job stays below 96 MiB.
+/// Bytes of one insert, however large the memory budget is: more does not make it cheaper.
 const MOST_BYTES: usize = 24 << 20;
 /// At the head of a topic: four parts a second and table, which merges keep up with.
 const LINGER: Duration = Duration::from_millis(250);
-/// Behind: fewer and larger inserts are cheaper.
+/// Behind, while another insert is under way: fewer and larger ones are cheaper.
 const LINGER_BEHIND: Duration = Duration::from_secs(2);
 
 /// A message that could not become a row, with its original bytes.
@@ -83,16 +83,15 @@ impl Batch {
         self.checkpoint.is_empty()
     }
 
-    /// Large enough or old enough to be written.
-    pub fn is_due(&self, now: Instant, behind: bool) -> bool {
-        let linger = if behind { LINGER_BEHIND } else { LINGER };
-        let old = self
-            .opened
-            .is_some_and(|opened| now.duration_since(opened) >= linger);
-        old || self.is_full()
+    /// Gathered long enough.
+    pub fn is_old(&self, now: Instant, wait_for_more: bool) -> bool {
+        let linger = if wait_for_more { LINGER_BEHIND } else { LINGER };
+        self.opened
+            .is_some_and(|opened| now.duration_since(opened) >= linger)
     }
 
-    pub fn is_full(&self) -> bool {
-        self.rows.len() >= MOST_ROWS || self.bytes() >= MOST_BYTES
+    /// As large as one insert may be, or as `most_bytes`.
+    pub fn is_full(&self, most_bytes: usize) -> bool {
+        self.rows.len() >= MOST_ROWS || self.bytes() >= MOST_BYTES.min(most_bytes)
     }
 }

@@ -70,7 +70,15 @@ struct Handed {
     id: u64,
     checkpoint: Checkpoint,
     bytes: usize,
-    durable: bool,
+    state: State,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Writing,
+    Durable,
+    /// stays where it is: nothing behind it is ever committed
+    Failed,
 }
 
 impl InFlight {
@@ -80,14 +88,22 @@ impl InFlight {
             id: self.next_id,
             checkpoint,
             bytes,
-            durable: false,
+            state: State::Writing,
         });
         self.next_id
     }
 
     pub fn durable(&mut self, id: u64) {
+        self.end(id, State::Durable);
+    }
+
+    pub fn failed(&mut self, id: u64) {
+        self.end(id, State::Failed);
+    }
+
+    fn end(&mut self, id: u64, state: State) {
         if let Some(batch) = self.batches.iter_mut().find(|batch| batch.id == id) {
-            batch.durable = true;
+            batch.state = state;
             batch.bytes = 0;
         }
     }
@@ -95,7 +111,10 @@ impl InFlight {
     /// Takes out the batches before which nothing is missing and gives how far they reach.
     pub fn take_durable(&mut self) -> Checkpoint {
         let mut reached = Checkpoint::default();
-        while let Some(batch) = self.batches.pop_front_if(|batch| batch.durable) {
+        while let Some(batch) = self
+            .batches
+            .pop_front_if(|batch| batch.state == State::Durable)
+        {
             reached.merge(&batch.checkpoint);
         }
         reached
@@ -110,12 +129,13 @@ impl InFlight {
 
     /// Nothing is on its way any more; what landed may still wait to be taken out.
     pub fn is_settled(&self) -> bool {
-        self.batches.iter().all(|batch| batch.durable)
+        self.writing() == 0
     }
 
     /// Writes under way.
     pub fn writing(&self) -> usize {
-        self.batches.iter().filter(|batch| !batch.durable).count()
+        let writing = |batch: &&Handed| batch.state == State::Writing;
+        self.batches.iter().filter(writing).count()
     }
 
     pub fn is_empty(&self) -> bool {
@@ -150,6 +170,17 @@ mod tests {
         in_flight.durable(first);
         assert_eq!(in_flight.take_durable(), at(&[(0, 20), (1, 5)]));
         assert!(in_flight.is_empty());
+    }
+
+    #[test]
+    fn nothing_is_committed_past_a_batch_that_failed() {
+        let mut in_flight = InFlight::default();
+        let first = in_flight.hand_over(at(&[(0, 10)]), 1);
+        let second = in_flight.hand_over(at(&[(0, 20)]), 1);
+        in_flight.failed(first);
+        in_flight.durable(second);
+        assert!(in_flight.is_settled());
+        assert!(in_flight.take_durable().is_empty());
     }
 
     #[test]

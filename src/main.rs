@@ -2,9 +2,12 @@
 
 use std::process::ExitCode;
 
-use bullion::cli::Cli;
+use bullion::cli::{self, Cli};
 use clap::Parser;
 
 fn main() -> ExitCode {
-    ExitCode::from(Cli::parse().run())
+    match Cli::try_parse() {
+        Ok(cli) => ExitCode::from(cli.run()),
+        Err(error) => ExitCode::from(cli::explain(&error)),
+    }
 }

@@ -30,7 +30,7 @@ pub async fn run(args: Args, context: Context) -> Result<Outcome> {
     let (config, jobs) = context.declarations()?;
     let jobs = jobs.select_silver(&args.jobs)?;
     if let Some(count) = args.peek {
-        let lines = ingest::peek(&config, &jobs, count).await?;
+        let lines = ingest::peek(&config, jobs, count, &context.shutdown).await?;
         if context.output == out::Format::Text {
             lines.iter().for_each(out::line);
         }
@@ -46,13 +46,12 @@ pub async fn run(args: Args, context: Context) -> Result<Outcome> {
     shown.abort();
     let summary = summary?;
     let outcome = report(&summary, context.output);
-    if let Some(signal) = context.shutdown.requested() {
+    let failed = summary.jobs.into_values().find_map(|job| job.failed);
+    match (context.shutdown.requested(), failed) {
         // drained: what was read is durable and committed
-        return Err(signal.error());
-    }
-    match summary.jobs.into_values().find_map(|job| job.failed) {
-        Some(error) => Err(error),
-        None => Ok(outcome),
+        (Some(signal), _) => Ok(outcome.failed(&signal.error())),
+        (None, Some(error)) => Ok(outcome.failed(&error)),
+        (None, None) => Ok(outcome),
     }
 }
 

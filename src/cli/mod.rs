@@ -147,6 +147,19 @@ impl Outcome {
         Outcome { exit: 0, result }
     }
 
+    /// What was done so far, and why it ended: said on stderr, and part of the result line.
+    #[must_use]
+    pub fn failed(mut self, error: &Error) -> Outcome {
+        out::complain(format!("error: {error}"));
+        out::complain(format!("  next: {}", error.advice()));
+        self.exit = error.kind().policy().exit;
+        let exit = self.exit;
+        self.with("status", "failed")
+            .with("exit", exit)
+            .with("error", error.to_string())
+            .with("next", error.advice())
+    }
+
     #[must_use]
     pub fn with(mut self, key: &str, value: impl Into<Value>) -> Outcome {
         self.result.insert(key.to_owned(), value.into());
@@ -160,7 +173,10 @@ impl Cli {
         tls::install();
         telemetry::start(&self.log);
         let output = self.output;
-        match self.outcome() {
+        let outcome = self.outcome();
+        // the result is the last thing that is said, whatever still runs
+        telemetry::end();
+        match outcome {
             Ok(outcome) => {
                 if output == out::Format::Json {
                     out::line(Value::Object(outcome.result).to_string());
@@ -214,14 +230,29 @@ impl Command {
 
 /// Says what went wrong and what to do next, on stderr, and as the last line for `--output json`.
 fn report(error: &Error, output: out::Format) -> u8 {
-    let exit = error.kind().policy().exit;
-    out::complain(format!("error: {error}"));
-    out::complain(format!("  next: {}", error.advice()));
+    let outcome = Outcome::done("").failed(error);
     if output == out::Format::Json {
+        out::line(Value::Object(outcome.result).to_string());
+    }
+    outcome.exit
+}
+
+/// `--help`, `--version`, or a command line that makes no sense: the same manners as every other end.
+pub fn explain(error: &clap::Error) -> u8 {
+    // nobody may be listening
+    let _ = error.print();
+    let exit = u8::try_from(error.exit_code()).unwrap_or(2);
+    let arguments: Vec<String> = std::env::args().collect();
+    let json = arguments.iter().any(|argument| argument == "--output=json")
+        || arguments
+            .windows(2)
+            .any(|pair| pair == ["--output", "json"]);
+    if json && exit != 0 {
+        let text = error.to_string();
+        let first = text.lines().next().unwrap_or_default();
         let outcome = Outcome::done("failed")
             .with("exit", exit)
-            .with("error", error.to_string())
-            .with("next", error.advice());
+            .with("error", first);
         out::line(Value::Object(outcome.result).to_string());
     }
     exit

@@ -105,7 +105,7 @@ struct ValidatedValue {
 impl Connect {
     pub fn new(config: &config::Connect) -> Result<Connect> {
         // an error says that somebody else chose the provider already, which is as good
-        let _ = rustls::crypto::ring::default_provider().install_default();
+        crate::tls::install();
         let http = reqwest::Client::builder()
             .timeout(REQUEST_TIMEOUT)
             .connect_timeout(CONNECT_TIMEOUT)

@@ -4,7 +4,6 @@
 //! receive ─▶ fate of each message ─▶ answer the group ─▶ commit what landed ─▶ hand over what is due ─▶ mind the memory
 //! ```
 
-use std::collections::BTreeMap;
 use std::sync::mpsc::{Receiver, Sender};
 use std::time::{Duration, Instant};
 
@@ -12,39 +11,26 @@ use tokio::runtime::Handle;
 
 use super::heartbeat::Heartbeats;
 use super::lane::{Landed, Lane};
-use super::start::Checkpoints;
-use super::status::{JobStatus, Status};
-use crate::checkpoint::Checkpoint;
+use super::status::Status;
 use crate::config::FirstStart;
-use crate::error::Result;
-use crate::job::SilverJob;
+use crate::error::{Kind, Result, Retry};
 use crate::shutdown::Shutdown;
-use crate::sink::checkpoints;
 use crate::sink::clickhouse::ClickHouse;
 use crate::source::{Consumer, Item, Partition, RawMessage};
 
 /// One receive call waits so long for a full buffer; bounds latency and idle wake-ups alike.
 const RECEIVE: Duration = Duration::from_millis(25);
-/// `ops.checkpoints` is for what Kafka forgets within days; a small insert now and then is enough.
-const CHECKPOINT_EVERY: Duration = Duration::from_secs(5);
-/// How often `--until-caught-up` asks how far others of the group have come, once we are done.
-const ASK_OTHERS_EVERY: Duration = Duration::from_millis(250);
-/// How often counters and lags are published.
-const STATUS_EVERY: Duration = Duration::from_millis(250);
-/// Of the four seconds that a process has after SIGTERM; the rest is for the commit and for leaving the group.
-const DRAIN: Duration = Duration::from_millis(2_000);
-/// The last write of `ops.checkpoints`; Kafka has the offsets already.
-const LAST_CHECKPOINT: Duration = Duration::from_millis(500);
+/// A commit that Kafka did not take is sent again after this.
+const COMMIT_AGAIN: Duration = Duration::from_secs(1);
+/// How often a process whose own partitions are done asks how far the rest of its group is.
+const ASK_GROUP: Duration = Duration::from_millis(250);
 
 /// What the loop is made of.
 pub struct Consuming {
     pub consumer: Consumer,
     pub lanes: Vec<Lane>,
     pub routes: Routes,
-    /// what `ops.checkpoints` knew at the start, by lane
-    pub known: Checkpoints,
-    /// partition → end offset at the start; only for `--until-caught-up`
-    pub ends: Option<BTreeMap<Partition, i64>>,
+    pub until_caught_up: bool,
     pub first_start: FirstStart,
     pub group: String,
     /// bytes
@@ -64,14 +50,38 @@ pub struct Consuming {
 pub struct Pace {
     pub checkpoint: Instant,
     pub status: Instant,
+    pub commit: Instant,
+    pub ask_group: Instant,
+    /// not before this is the group answered again, after an answer that Kafka or ClickHouse held up
+    pub answer: Instant,
+    /// the last write of `ops.checkpoints`, while it is under way
+    pub checkpointing: Option<tokio::task::JoinHandle<()>>,
+    /// Kafka refused a commit, so everything is to be sent again
+    pub commit_again: bool,
     /// the last receive call filled its buffer: there is more than we can take at once
     pub behind: bool,
     /// the group has given us our partitions, be they none
     pub joined: bool,
-    /// when the group may be asked again how far its others are
-    pub ask_others: Instant,
     /// jobs whose partitions are paused now
     pub paused: Vec<bool>,
+}
+
+impl Pace {
+    pub fn new(lanes: usize) -> Pace {
+        let now = Instant::now();
+        Pace {
+            checkpoint: now,
+            status: now,
+            commit: now,
+            ask_group: now,
+            answer: now,
+            checkpointing: None,
+            commit_again: false,
+            behind: false,
+            joined: false,
+            paused: vec![false; lanes],
+        }
+    }
 }
 
 /// Where the messages of a topic go.
@@ -103,14 +113,14 @@ impl Consuming {
     /// Runs until a signal, until caught up, or until every job has stopped; then drains.
     pub fn run(mut self) -> Result<Vec<Lane>> {
         loop {
-            self.receive();
+            self.receive()?;
             self.answer_group()?;
             self.commit_landed();
             self.hand_over_due();
             self.mind_memory()?;
             self.tell();
             let over = self.shutdown.requested().is_some()
-                || (self.is_caught_up() && self.others_are_caught_up())
+                || self.is_caught_up()
                 || self.lanes.iter().all(|lane| lane.failed.is_some());
             if over {
                 break;
@@ -120,7 +130,7 @@ impl Consuming {
         Ok(self.lanes)
     }
 
-    fn receive(&mut self) {
+    fn receive(&mut self) -> Result<()> {
         let Consuming {
             consumer,
             lanes,
@@ -165,11 +175,12 @@ impl Consuming {
             }
         }
         for (code, topic, partition) in failures {
-            self.note_failure(code, topic.as_deref(), partition);
+            self.note_failure(code, topic.as_deref(), partition)?;
         }
         if !self.pace.behind {
             self.pass_control_records(now);
         }
+        Ok(())
     }
 
     /// What is below a position and was not received (transaction markers) needs no fate, and must not hide the end.
@@ -188,18 +199,21 @@ impl Consuming {
         }
     }
 
-    /// A fault of one topic is its job's; a fault of the brokers is waited out.
+    /// A fault of one topic is its job's; a fault of the brokers is waited out; a group that may not be ends the run.
     fn note_failure(
         &mut self,
         code: rdkafka_sys::RDKafkaErrorCode,
         topic: Option<&str>,
         partition: i32,
-    ) {
-        use crate::error::Retry;
+    ) -> Result<()> {
         let place = topic.map_or("consume".to_owned(), |topic| {
             format!("consume topic {topic} partition {partition}")
         });
         let error = self.consumer.explain(code, &place);
+        let fatal = matches!(code, rdkafka_sys::RDKafkaErrorCode::Fatal);
+        if fatal || (topic.is_none() && error.kind() == Kind::Denied) {
+            return Err(error);
+        }
         let lane = self
             .lanes
             .iter_mut()
@@ -209,23 +223,30 @@ impl Consuming {
             (Some(_), Retry::Never) => {}
             _ => tracing::warn!(%error, "waiting for kafka"),
         }
+        Ok(())
     }
 
-    pub(super) fn commit_landed(&mut self) {
+    fn commit_landed(&mut self) {
         while let Ok(landed) = self.landed.try_recv() {
             self.land(landed);
         }
-        for index in 0..self.lanes.len() {
-            let offsets = self.take_durable(index);
-            if offsets.is_empty() {
-                continue;
-            }
-            let sent = self
-                .consumer
-                .commit(offsets.iter().map(|(partition, next)| (partition, *next)));
-            if let Err(error) = sent {
-                tracing::warn!(%error, "offsets were not committed, their messages may come again");
-            }
+        self.pace.commit_again |= self.consumer.has_lost_commit();
+        let now = Instant::now();
+        let again = self.pace.commit_again && now.duration_since(self.pace.commit) >= COMMIT_AGAIN;
+        if again {
+            self.pace.commit_again = false;
+        }
+        let offsets = self.durable_offsets(again);
+        if offsets.is_empty() {
+            return;
+        }
+        self.pace.commit = now;
+        let sent = self
+            .consumer
+            .commit(offsets.iter().map(|(partition, next)| (partition, *next)));
+        if let Err(error) = sent {
+            tracing::warn!(%error, "offsets were not committed, trying again soon");
+            self.pace.commit_again = true;
         }
     }
 
@@ -235,24 +256,31 @@ impl Consuming {
         }
     }
 
-    pub(super) fn take_durable(&mut self, index: usize) -> Vec<(Partition, i64)> {
-        let Some(lane) = self.lanes.get_mut(index) else {
-            return Vec::new();
-        };
-        let reached = lane.take_durable();
-        let offset = |(number, position): (i32, crate::checkpoint::Position)| {
-            (lane.partition(number), position.next_offset)
-        };
-        reached.iter().map(offset).collect()
+    /// Of the partitions that are ours now: what is durable and was not sent to Kafka yet, or all of it.
+    pub(super) fn durable_offsets(&mut self, all: bool) -> Vec<(Partition, i64)> {
+        let mut offsets = Vec::new();
+        for lane in &mut self.lanes {
+            lane.take_durable();
+            for (number, owned) in &mut lane.owned {
+                if all || owned.committed != Some(owned.durable) {
+                    owned.committed = Some(owned.durable);
+                    let topic = lane.target.job.topic.clone();
+                    let number = *number;
+                    offsets.push((Partition { topic, number }, owned.durable));
+                }
+            }
+        }
+        offsets
     }
 
     fn hand_over_due(&mut self) {
         let now = Instant::now();
-        // everything below the ends is here already: nothing more to wait for
-        let ending = self.ends.is_some() && !self.pace.behind;
         for (index, lane) in self.lanes.iter_mut().enumerate() {
+            // everything below the ends is here already: nothing more to wait for
+            let ending = self.until_caught_up && lane.has_reached_ends(|owned| owned.next);
             let due = lane.is_due(now, self.pace.behind) || (ending && lane.has_gathered());
-            if lane.failed.is_none() && !lane.is_blocked() && due {
+            let wanted = (lane.failed.is_none() && due) || lane.has_evidence();
+            if wanted && !lane.is_blocked() {
                 lane.hand_over(index, &self.runtime, &self.landing);
             }
         }
@@ -282,190 +310,35 @@ impl Consuming {
         Ok(())
     }
 
-    fn tell(&mut self) {
-        let now = Instant::now();
-        if now.duration_since(self.pace.status) >= STATUS_EVERY {
-            self.pace.status = now;
-            self.settle_heartbeats(now);
-            for lane in &self.lanes {
-                self.status.set(&lane.target.job.name, self.status_of(lane));
-            }
-        }
-        if now.duration_since(self.pace.checkpoint) >= CHECKPOINT_EVERY {
-            self.pace.checkpoint = now;
-            let (clickhouse, ops) = (self.clickhouse.clone(), self.ops.clone());
-            let (group, positions) = (self.group.clone(), self.positions());
-            self.runtime.spawn(async move {
-                if let Err(error) = checkpoints::write(&clickhouse, &ops, &group, &positions).await
-                {
-                    tracing::warn!(%error, "ops.checkpoints was not written, trying again soon");
-                }
-            });
-        }
-    }
-
-    /// A partition at its end is as far as the source was at the last heartbeat.
-    fn settle_heartbeats(&mut self, now: Instant) {
-        for lane in &mut self.lanes {
-            let Some(time) = self.heartbeats.settled(&lane.target.job.topic, now) else {
-                continue;
-            };
-            for number in lane.owned.keys().copied().collect::<Vec<_>>() {
-                let end = self.consumer.known_end(&lane.partition(number));
-                if let Some(owned) = lane.owned.get_mut(&number)
-                    && end.is_some_and(|end| owned.durable >= end)
-                {
-                    owned.source_time = owned.source_time.max(Some(time));
-                }
-            }
-        }
-    }
-
-    fn status_of(&self, lane: &Lane) -> JobStatus {
-        let behind = |(number, owned): (&i32, &super::lane::Owned)| {
-            let end = self.consumer.known_end(&lane.partition(*number))?;
-            Some((end - owned.durable).max(0))
-        };
-        JobStatus {
-            counters: lane.counters.clone(),
-            lag: lane.owned.iter().map(behind).sum(),
-            partitions: lane.owned.len(),
-            failed: lane.failed.as_ref().map(ToString::to_string),
-        }
-    }
-
-    /// What is durable now, by job.
-    pub(super) fn positions(&self) -> Vec<(SilverJob, Checkpoint)> {
-        let of = |lane: &Lane| {
-            let mut checkpoint = Checkpoint::default();
-            for (number, owned) in &lane.owned {
-                checkpoint.advance(*number, owned.durable, owned.source_time);
-            }
-            (lane.target.job.clone(), checkpoint)
-        };
-        self.lanes.iter().map(of).collect()
-    }
-
-    /// Every partition that is ours has passed the end that its topic had at the start.
-    fn is_caught_up(&self) -> bool {
-        let Some(ends) = &self.ends else {
-            return false;
-        };
-        let reached = |lane: &Lane| {
-            lane.owned.iter().all(|(number, owned)| {
-                let end = ends.get(&lane.partition(*number)).copied().unwrap_or(0);
-                owned.durable >= end
-            })
-        };
-        self.pace.joined
-            && self
-                .lanes
-                .iter()
-                .all(|lane| lane.failed.is_some() || reached(lane))
-    }
-
-    /// The same for the partitions that others of the group own, as it has committed; a member that was killed owns
-    /// its partitions until the group misses it, and they come to us then. Asked now and then only.
-    fn others_are_caught_up(&mut self) -> bool {
-        let now = Instant::now();
-        if now < self.pace.ask_others {
+    /// Every partition has passed the end that its topic had at the start: ours by what is durable, those of others in
+    /// the group by what they have committed.
+    fn is_caught_up(&mut self) -> bool {
+        if !self.until_caught_up {
             return false;
         }
-        self.pace.ask_others = now + ASK_OTHERS_EVERY;
-        let ends = self.ends.iter().flatten();
-        let others: Vec<Partition> = ends
-            .filter(|(partition, _)| self.is_elsewhere(partition))
+        let ours = |lane: &Lane| lane.failed.is_some() || lane.has_reached_ends(|o| o.durable);
+        if !self.lanes.iter().all(ours) {
+            return false;
+        }
+        let others: Vec<(Partition, i64)> =
+            self.lanes.iter().flat_map(Lane::ends_of_others).collect();
+        if others.is_empty() {
+            return self.pace.joined;
+        }
+        if self.pace.ask_group.elapsed() < ASK_GROUP {
+            return false;
+        }
+        self.pace.ask_group = Instant::now();
+        let partitions: Vec<Partition> = others
+            .iter()
             .map(|(partition, _)| partition.clone())
             .collect();
-        if others.is_empty() {
-            return true;
-        }
-        let found = match self.consumer.committed(&others) {
-            Ok(found) => found,
-            Err(error) => {
-                tracing::warn!(%error, "while waiting for the others of the group");
-                return false;
-            }
+        let Ok(committed) = self.consumer.committed(&partitions) else {
+            return false;
         };
-        let end = |partition| self.ends.as_ref().and_then(|ends| ends.get(partition));
-        found.iter().all(|positioned| match positioned.offset {
-            Some(next) => end(&positioned.partition).is_none_or(|end| next >= *end),
-            // its owner began at the end, and has had nothing to commit
-            None => self.first_start == FirstStart::Latest,
+        others.iter().all(|(partition, end)| {
+            let found = committed.iter().find(|found| found.partition == *partition);
+            found.and_then(|found| found.offset) >= Some(*end)
         })
-    }
-
-    /// Whether a job that goes on waits for this partition without owning it.
-    fn is_elsewhere(&self, partition: &Partition) -> bool {
-        self.lanes.iter().any(|lane| {
-            lane.failed.is_none()
-                && lane.target.job.topic == partition.topic
-                && !lane.owned.contains_key(&partition.number)
-        })
-    }
-
-    /// Finishes what is under way within the deadline, commits it and writes it down. What is left is redelivered.
-    fn drain(&mut self) {
-        let partitions: Vec<Partition> = self.lanes.iter().flat_map(Lane::partitions).collect();
-        if let Err(error) = self.consumer.pause(&partitions) {
-            tracing::warn!(%error, "while draining");
-        }
-        self.finish_lanes(DRAIN);
-        for index in 0..self.lanes.len() {
-            self.commit_and_wait(index);
-        }
-        let positions = self.positions();
-        let write = checkpoints::write(&self.clickhouse, &self.ops, &self.group, &positions);
-        let runtime = self.runtime.clone();
-        let written =
-            runtime.block_on(async { tokio::time::timeout(LAST_CHECKPOINT, write).await });
-        match written {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => {
-                tracing::warn!(%error, "ops.checkpoints was not written, kafka has the offsets")
-            }
-            Err(_) => {
-                tracing::warn!("ops.checkpoints was not written in time, kafka has the offsets")
-            }
-        }
-        self.tell();
-    }
-
-    /// Hands over every batch and waits for the writes, but not past the deadline.
-    pub(super) fn finish_lanes(&mut self, deadline: Duration) {
-        let until = Instant::now() + deadline;
-        loop {
-            for (index, lane) in self.lanes.iter_mut().enumerate() {
-                if lane.failed.is_none() && lane.has_gathered() && !lane.is_blocked() {
-                    lane.hand_over(index, &self.runtime, &self.landing);
-                }
-            }
-            if self
-                .lanes
-                .iter()
-                .all(|lane| lane.failed.is_some() || lane.in_flight.is_settled())
-            {
-                return;
-            }
-            let left = until.saturating_duration_since(Instant::now());
-            match self.landed.recv_timeout(left) {
-                Ok(landed) => self.land(landed),
-                Err(_) => {
-                    tracing::warn!("writes did not end in time; their messages will come again");
-                    return;
-                }
-            }
-        }
-    }
-
-    pub(super) fn commit_and_wait(&mut self, index: usize) {
-        let offsets = self.take_durable(index);
-        if offsets.is_empty() {
-            return;
-        }
-        let offsets = offsets.iter().map(|(partition, next)| (partition, *next));
-        if let Err(error) = self.consumer.commit_and_wait(offsets) {
-            tracing::warn!(%error, "offsets were not committed, their messages may come again");
-        }
     }
 }

@@ -9,10 +9,10 @@ use tokio::runtime::Handle;
 
 use super::write::{Target, Written};
 use crate::batch::{Batch, DeadLetter};
-use crate::checkpoint::{Checkpoint, InFlight};
+use crate::checkpoint::InFlight;
 use crate::envelope::{Decoder, Fate, Message, Reject};
 use crate::error::{Error, Kind, Result};
-use crate::source::{Partition, RawMessage};
+use crate::source::{Identity, Partition, RawMessage};
 
 /// Writes under way per job: one is encoded while ClickHouse works on the other.
 const MOST_IN_FLIGHT: usize = 2;
@@ -29,6 +29,11 @@ pub struct Lane {
     pub failed: Option<Error>,
     /// partitions of the job's topic that are ours now
     pub owned: BTreeMap<i32, Owned>,
+    /// who the topic was at the start; `None` where the job did not get so far
+    pub identity: Option<Identity>,
+    /// partition → end at the start, where there is anything to read; only for `--until-caught-up`
+    pub ends: BTreeMap<i32, i64>,
+    most_bytes: usize,
     decoder: Decoder,
     batch: Batch,
     breaker: Breaker,
@@ -41,6 +46,8 @@ pub struct Owned {
     pub next: i64,
     /// first offset that is not durable yet
     pub durable: i64,
+    /// what was last sent to Kafka as committed
+    pub committed: Option<i64>,
     /// latest time of the source below `durable`, milliseconds since 1970
     pub source_time: Option<i64>,
 }
@@ -73,8 +80,13 @@ pub struct Landed {
 }
 
 impl Lane {
-    pub fn new(target: Target) -> Lane {
+    /// `budget`: bytes that the whole process may hold. A batch has a quarter of it: two are under way while one is
+    /// gathered, and the last quarter is what they need while they are sorted and encoded.
+    pub fn new(target: Target, budget: usize) -> Lane {
         Lane {
+            identity: None,
+            ends: BTreeMap::new(),
+            most_bytes: budget / 4,
             decoder: Decoder::new(&target.job),
             batch: Batch::new(&target.job),
             in_flight: InFlight::default(),
@@ -173,6 +185,7 @@ impl Lane {
                 .iter()
                 .map(|(reason, count)| format!("{count} {reason}"))
                 .collect();
+            let evidence = std::mem::take(&mut self.batch.dead_letters);
             self.fail(Error::new(
                 Kind::TooManyRejects,
                 format!(
@@ -184,6 +197,10 @@ impl Lane {
                     counted.join(", ")
                 ),
             ));
+            // written without their offsets: a person can look at them, and the corrected job reads them again
+            for letter in evidence {
+                self.batch.reject(letter);
+            }
         } else if self.breaker.messages >= BREAKER_WINDOW {
             self.breaker = Breaker::default();
         }
@@ -203,7 +220,31 @@ impl Lane {
 
     /// The batch is as large as an insert may be: it goes as soon as a write may start.
     pub fn is_full(&self) -> bool {
-        self.batch.is_full()
+        self.batch.is_full(self.most_bytes)
+    }
+
+    /// Dead letters of a job that stopped because of them.
+    pub fn has_evidence(&self) -> bool {
+        self.failed.is_some() && !self.batch.dead_letters.is_empty()
+    }
+
+    /// Whether all partitions that are ours have come as far as they reached at the start.
+    pub fn has_reached_ends(&self, position: impl Fn(&Owned) -> i64) -> bool {
+        self.owned.iter().all(|(number, owned)| {
+            let end = self.ends.get(number);
+            end.is_none_or(|end| position(owned) >= *end)
+        })
+    }
+
+    /// What other processes of the group have to reach.
+    pub fn ends_of_others(&self) -> Vec<(Partition, i64)> {
+        let others = self
+            .ends
+            .iter()
+            .filter(|(number, _)| self.failed.is_none() && !self.owned.contains_key(number));
+        others
+            .map(|(number, end)| (self.partition(*number), *end))
+            .collect()
     }
 
     pub fn partition(&self, number: i32) -> Partition {
@@ -221,7 +262,9 @@ impl Lane {
     }
 
     pub fn is_due(&self, now: Instant, behind: bool) -> bool {
-        !self.batch.is_empty() && !self.is_blocked() && self.batch.is_due(now, behind)
+        // an idle ClickHouse is given what there is, even when much more is to come
+        let wait_for_more = behind && self.in_flight.writing() > 0;
+        !self.batch.is_empty() && (self.is_full() || self.batch.is_old(now, wait_for_more))
     }
 
     pub fn has_gathered(&self) -> bool {
@@ -261,6 +304,7 @@ impl Lane {
                 self.counters.inserts += u64::from(written.rows > 0);
             }
             Err(error) => {
+                self.in_flight.failed(id);
                 if self.failed.is_none() {
                     self.fail(error);
                 }
@@ -268,8 +312,8 @@ impl Lane {
         }
     }
 
-    /// Takes out what landed and gives the offsets that may be committed.
-    pub fn take_durable(&mut self) -> Checkpoint {
+    /// Takes out what landed: so far may be committed.
+    pub fn take_durable(&mut self) {
         let reached = self.in_flight.take_durable();
         for (partition, position) in reached.iter() {
             if let Some(owned) = self.owned.get_mut(&partition) {
@@ -277,7 +321,6 @@ impl Lane {
                 owned.source_time = owned.source_time.max(position.source_time);
             }
         }
-        reached
     }
 
     /// The partition belongs to somebody else now.

@@ -3,6 +3,8 @@
 //! | file        | what it holds                                                            |
 //! |-------------|--------------------------------------------------------------------------|
 //! | `consume`   | the loop, on a thread of its own; commits only what landed               |
+//! | `drain`     | the end: what is under way is finished and committed                     |
+//! | `tell`      | counters, lags, freshness by heartbeats, `ops.checkpoints`               |
 //! | `rebalance` | partitions come and go: start offsets, drain before giving up            |
 //! | `lane`      | one job: decoder, batch, batches under way, breaker                      |
 //! | `write`     | one batch becomes durable, with retries by kind of error                 |
@@ -11,23 +13,25 @@
 //! | `peek`      | fates and rows of the next messages, nothing written                     |
 
 mod consume;
+mod drain;
 mod heartbeat;
 mod lane;
 mod peek;
 mod rebalance;
 mod start;
 mod status;
+mod tell;
 mod write;
 
 use std::collections::BTreeMap;
+use std::future::Future;
 use std::sync::mpsc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use consume::{Consuming, Pace, Routes};
 use heartbeat::Heartbeats;
 pub use lane::Counters;
 use lane::Lane;
-pub use peek::peek;
 pub use status::Status;
 use write::Target;
 
@@ -38,7 +42,10 @@ use crate::migrate;
 use crate::shutdown::{DRAIN_DEADLINE, Shutdown};
 use crate::sink::checkpoints;
 use crate::sink::clickhouse::ClickHouse;
-use crate::source::{Consumer, Partition};
+use crate::source::{Consumer, Identity};
+
+/// Of the drain's deadline: for the last words of the process.
+const LEAVING: Duration = Duration::from_millis(300);
 
 /// How a run of ingest ended, by job.
 pub struct Summary {
@@ -65,31 +72,28 @@ pub async fn run(
     shutdown: Shutdown,
 ) -> Result<Summary> {
     let began = Instant::now();
-    let clickhouse = ClickHouse::connect(&config.clickhouse).await?;
-    let consumer = Consumer::new(&config.kafka)?;
-    let prepared = prepare(config, &request, &clickhouse, &consumer).await?;
-    let topics = prepared.topics(&consumer);
-    consumer.subscribe(topics.iter().map(String::as_str))?;
+    let prepared = {
+        let config = config.clone();
+        interruptible(&shutdown, move || async move {
+            prepare(&config, &request).await
+        })
+        .await?
+    };
+    let topics = prepared.topics();
+    prepared
+        .consumer
+        .subscribe(topics.iter().map(String::as_str))?;
     let (landing, landed) = mpsc::channel();
-    let now = Instant::now();
     let consuming = Consuming {
-        pace: Pace {
-            checkpoint: now,
-            status: now,
-            behind: false,
-            joined: false,
-            ask_others: Instant::now(),
-            paused: vec![false; prepared.lanes.len()],
-        },
-        consumer,
+        pace: Pace::new(prepared.lanes.len()),
+        consumer: prepared.consumer,
         lanes: prepared.lanes,
         routes: Routes::default(),
-        known: prepared.known,
-        ends: prepared.ends,
+        until_caught_up: prepared.until_caught_up,
         first_start: config.kafka.first_start,
         group: config.kafka.group.clone(),
-        budget: usize::try_from(config.memory_budget).unwrap_or(usize::MAX),
-        clickhouse,
+        budget: budget(config),
+        clickhouse: prepared.clickhouse,
         ops: config.clickhouse.ops.clone(),
         runtime: tokio::runtime::Handle::current(),
         landed,
@@ -115,6 +119,20 @@ pub async fn run(
     })
 }
 
+/// One line for each of the next `count` messages of each job; writes nothing and commits nothing.
+pub async fn peek(
+    config: &Config,
+    jobs: Vec<SilverJob>,
+    count: usize,
+    shutdown: &Shutdown,
+) -> Result<Vec<String>> {
+    let config = config.clone();
+    interruptible(shutdown, move || async move {
+        peek::peek(&config, &jobs, count).await
+    })
+    .await
+}
+
 /// librdkafka blocks, so it has a thread; after a signal nobody waits for it longer than the drain may take.
 async fn consume_on_thread(consuming: Consuming, shutdown: Shutdown) -> Result<Vec<Lane>> {
     let (sender, receiver) = tokio::sync::oneshot::channel();
@@ -127,7 +145,7 @@ async fn consume_on_thread(consuming: Consuming, shutdown: Shutdown) -> Result<V
     spawned.map_err(|error| Error::new(Kind::Internal, "cannot start a thread").because(error))?;
     let overdue = async {
         let signal = shutdown.wait().await;
-        tokio::time::sleep(DRAIN_DEADLINE).await;
+        tokio::time::sleep(DRAIN_DEADLINE - LEAVING).await;
         signal
     };
     tokio::select! {
@@ -136,41 +154,45 @@ async fn consume_on_thread(consuming: Consuming, shutdown: Shutdown) -> Result<V
     }
 }
 
-/// Jobs whose table and topic are as declared, and those that stopped before they began.
-struct Prepared {
-    lanes: Vec<Lane>,
-    known: start::Checkpoints,
-    ends: Option<BTreeMap<Partition, i64>>,
+/// librdkafka's questions block for up to ten seconds; a signal does not wait for them.
+async fn interruptible<T: Send + 'static, F: Future<Output = Result<T>>>(
+    shutdown: &Shutdown,
+    work: impl FnOnce() -> F + Send + 'static,
+) -> Result<T> {
+    let runtime = tokio::runtime::Handle::current();
+    let working = tokio::task::spawn_blocking(move || runtime.block_on(work()));
+    tokio::select! {
+        done = working => done.map_err(|error| Error::new(Kind::Internal, "a thread panicked").because(error))?,
+        signal = shutdown.wait() => Err(signal.error()),
+    }
 }
 
-async fn prepare(
-    config: &Config,
-    request: &Request,
-    clickhouse: &ClickHouse,
-    consumer: &Consumer,
-) -> Result<Prepared> {
+fn budget(config: &Config) -> usize {
+    usize::try_from(config.memory_budget).unwrap_or(usize::MAX)
+}
+
+/// Jobs whose table and topic are as declared, and those that stopped before they began.
+struct Prepared {
+    clickhouse: ClickHouse,
+    consumer: Consumer,
+    lanes: Vec<Lane>,
+    until_caught_up: bool,
+}
+
+async fn prepare(config: &Config, request: &Request) -> Result<Prepared> {
+    let clickhouse = ClickHouse::connect(&config.clickhouse).await?;
+    let consumer = Consumer::new(&config.kafka)?;
     let names = &config.clickhouse;
-    let mut prepared = Prepared {
-        lanes: Vec::new(),
-        known: Vec::new(),
-        ends: request.until_caught_up.then(BTreeMap::new),
-    };
+    let mut lanes = Vec::new();
     for job in &request.jobs {
         let target = Target::new(job.clone(), clickhouse.clone(), &names.silver, &names.ops);
-        let mut lane = Lane::new(target);
-        let ready = ready(config, clickhouse, consumer, job).await;
-        match ready {
-            Ok(partitions) => {
-                if let Some(ends) = &mut prepared.ends {
-                    for number in 0..partitions {
-                        let partition = lane.partition(number);
-                        let (low, high) = consumer.watermarks(&partition)?;
-                        // an empty one has nothing that somebody could commit
-                        if high > low {
-                            ends.insert(partition, high);
-                        }
-                    }
+        let mut lane = Lane::new(target, budget(config));
+        match ready(config, &clickhouse, &consumer, job).await {
+            Ok(identity) => {
+                if request.until_caught_up {
+                    lane.ends = ends(&consumer, &lane, identity.partitions)?;
                 }
+                lane.identity = Some(identity);
             }
             // every other job would meet the same: nothing can run
             Err(error) if matches!(error.kind(), Kind::Unreachable | Kind::Denied) => {
@@ -178,23 +200,33 @@ async fn prepare(
             }
             Err(error) => lane.fail(error.context(format!("job {}", job.name))),
         }
-        let known = checkpoints::read(clickhouse, &names.ops, &config.kafka.group, job).await;
-        prepared
-            .known
-            .push(known.map_err(|error| match error.kind() {
-                Kind::NotFound => error.advise("run `bullion migrate` first"),
-                _ => error,
-            })?);
-        prepared.lanes.push(lane);
+        lanes.push(lane);
     }
-    if prepared.lanes.iter().all(|lane| lane.failed.is_some()) {
-        let first = prepared.lanes.into_iter().find_map(|lane| lane.failed);
+    if lanes.iter().all(|lane| lane.failed.is_some()) {
+        let first = lanes.into_iter().find_map(|lane| lane.failed);
         return Err(first.unwrap_or_else(|| {
             Error::new(Kind::NotFound, "there is no silver job to run")
                 .advise("`bullion new silver <name> --from-postgres schema.table` writes one")
         }));
     }
-    Ok(prepared)
+    Ok(Prepared {
+        clickhouse,
+        consumer,
+        lanes,
+        until_caught_up: request.until_caught_up,
+    })
+}
+
+/// Partition → first offset that does not exist yet, of those that hold anything.
+fn ends(consumer: &Consumer, lane: &Lane, partitions: u32) -> Result<BTreeMap<i32, i64>> {
+    let mut ends = BTreeMap::new();
+    for number in 0..i32::try_from(partitions).unwrap_or(i32::MAX) {
+        let (low, high) = consumer.watermarks(&lane.partition(number))?;
+        if high > low {
+            ends.insert(number, high);
+        }
+    }
+    Ok(ends)
 }
 
 /// The table is what the job declares, and the topic is the one that the job's offsets belong to.
@@ -203,17 +235,21 @@ async fn ready(
     clickhouse: &ClickHouse,
     consumer: &Consumer,
     job: &SilverJob,
-) -> Result<i32> {
+) -> Result<Identity> {
     let names = &config.clickhouse;
     migrate::silver::verify(clickhouse, &names.silver, job).await?;
     let identity = consumer.identify(&job.topic)?;
-    checkpoints::check_identity(clickhouse, &names.ops, job, &identity).await?;
-    Ok(i32::try_from(identity.partitions).unwrap_or(i32::MAX))
+    let checked = checkpoints::check_identity(clickhouse, &names.ops, job, &identity).await;
+    checked.map_err(|error| match error.kind() {
+        Kind::NotFound => error.advise("run `bullion migrate` first"),
+        _ => error,
+    })?;
+    Ok(identity)
 }
 
 impl Prepared {
     /// Topics of the jobs that can run, and the heartbeat topics of their connectors where they exist.
-    fn topics(&self, consumer: &Consumer) -> Vec<String> {
+    fn topics(&self) -> Vec<String> {
         let running = self.lanes.iter().filter(|lane| lane.failed.is_none());
         let mut topics: Vec<String> = running.map(|lane| lane.target.job.topic.clone()).collect();
         let mut beats: Vec<String> = topics
@@ -222,7 +258,7 @@ impl Prepared {
             .collect();
         beats.sort();
         beats.dedup();
-        beats.retain(|topic| consumer.identify(topic).is_ok());
+        beats.retain(|topic| self.consumer.identify(topic).is_ok());
         topics.extend(beats);
         topics
     }

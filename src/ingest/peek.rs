@@ -7,7 +7,7 @@ use super::start::{Known, position};
 use crate::column::Rows;
 use crate::config::Config;
 use crate::envelope::{Decoder, Fate, Message};
-use crate::error::Result;
+use crate::error::{Kind, Result};
 use crate::job::SilverJob;
 use crate::sink::checkpoints;
 use crate::sink::clickhouse::ClickHouse;
@@ -28,7 +28,12 @@ pub async fn peek(config: &Config, jobs: &[SilverJob], count: usize) -> Result<V
         let mut consumer = Consumer::new(&kafka)?;
         let partitions = consumer.identify(&job.topic)?.partitions;
         let group = &config.kafka.group;
-        let known = checkpoints::read(&clickhouse, &config.clickhouse.ops, group, job).await?;
+        let known = checkpoints::read(&clickhouse, &config.clickhouse.ops, group, job).await;
+        let known = match known {
+            // before the first `bullion migrate`
+            Err(error) if error.kind() == Kind::NotFound => BTreeMap::new(),
+            known => known?,
+        };
         let topic = |number: u32| Partition {
             topic: job.topic.clone(),
             number: i32::try_from(number).unwrap_or(i32::MAX),

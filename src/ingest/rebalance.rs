@@ -1,27 +1,55 @@
 //! The group gives and takes partitions; before one is given up, what we hold of it is made durable and committed.
 
-use std::time::Duration;
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::time::{Duration, Instant};
 
 use super::consume::Consuming;
-use super::lane::Owned;
+use super::lane::{Lane, Owned};
 use super::start::{Known, position};
-use crate::error::Result;
+use crate::checkpoint::{Checkpoint, Position};
+use crate::error::{Error, Kind, Result, Retry};
+use crate::job::SilverJob;
 use crate::sink::checkpoints;
-use crate::source::{Partition, Rebalance};
+use crate::source::{Partition, Positioned, Rebalance};
 
-/// Others wait for us while we finish; no longer than a dead process would keep its partitions.
-const REVOKE_DRAIN: Duration = Duration::from_secs(10);
+/// Others wait for us while we finish; well below any `max.poll.interval.ms`, since nothing is polled meanwhile.
+const REVOKE_DRAIN: Duration = Duration::from_secs(5);
+/// How often a signal is looked for during that.
+const SLICE: Duration = Duration::from_millis(100);
+/// The consuming thread waits so long for `ops`; a ClickHouse that is slower is asked again, and polling goes on.
+const BOOKKEEPING: Duration = Duration::from_secs(2);
+/// Pause before the group is answered again.
+const ANSWER_AGAIN: Duration = Duration::from_millis(500);
+
+/// A partition that is about to be ours: its job's index, its number, where it stands.
+type Taken = (usize, i32, Owned);
 
 impl Consuming {
+    /// What cannot be answered because Kafka or ClickHouse is lost is answered later.
     pub(super) fn answer_group(&mut self) -> Result<()> {
+        if Instant::now() < self.pace.answer {
+            return Ok(());
+        }
         while let Some(rebalance) = self.consumer.rebalance() {
             match rebalance {
-                Rebalance::Assigned(partitions) => self.take_over(&partitions)?,
-                Rebalance::Revoked(partitions) => {
-                    self.finish_lanes(REVOKE_DRAIN);
-                    for index in 0..self.lanes.len() {
-                        self.commit_and_wait(index);
+                Rebalance::Assigned(partitions) => match self.take_over(&partitions) {
+                    Ok(()) => {}
+                    Err(error) if error.kind().policy().retry != Retry::Never => {
+                        tracing::warn!(%error, "partitions wait until it can be told where they start");
+                        self.pace.answer = Instant::now() + ANSWER_AGAIN;
+                        self.consumer.postpone(Rebalance::Assigned(partitions));
+                        return Ok(());
                     }
+                    Err(error) => return Err(error),
+                },
+                Rebalance::Revoked(partitions) => {
+                    let until = Instant::now() + REVOKE_DRAIN;
+                    while !self.finish_lanes(SLICE)
+                        && Instant::now() < until
+                        && self.shutdown.requested().is_none()
+                    {}
+                    self.commit_and_wait();
                     self.give_up(&partitions)?;
                 }
                 Rebalance::Lost(partitions) => {
@@ -37,78 +65,163 @@ impl Consuming {
     }
 
     fn take_over(&mut self, partitions: &[Partition]) -> Result<()> {
+        self.check_topics(partitions)?;
+        let checkpoints = self.read_checkpoints(partitions)?;
         let committed = if partitions.is_empty() {
             Vec::new()
         } else {
             self.consumer.committed(partitions)?
         };
         let mut starts = Vec::new();
-        let mut paused = Vec::new();
-        let mut unknown = Vec::new();
+        let mut taken = Vec::new();
         for found in committed {
-            let partition = found.partition;
-            let (low, high) = self.consumer.watermarks(&partition)?;
-            let lane = self
-                .lanes
-                .iter()
-                .position(|lane| lane.target.job.topic == partition.topic);
+            let (low, high) = self.consumer.watermarks(&found.partition)?;
+            let index = self.lane_of(&found.partition.topic);
             let Some((index, lane)) =
-                lane.and_then(|index| Some((index, self.lanes.get_mut(index)?)))
+                index.and_then(|index| Some((index, self.lanes.get_mut(index)?)))
             else {
                 // a heartbeat topic: only its latest message counts
-                starts.push((partition, (high - 1).max(low)));
+                starts.push((found.partition, (high - 1).max(low)));
                 continue;
             };
             let known = Known {
                 committed: found.offset,
-                checkpoint: self
-                    .known
-                    .get(index)
-                    .and_then(|known| known.get(&partition.number))
+                checkpoint: checkpoints
+                    .get(&index)
+                    .and_then(|known| known.get(&found.partition.number))
                     .copied(),
                 low,
                 high,
             };
-            let start = match position(&lane.target.job, &partition, &known, self.first_start) {
-                Ok(start) => start,
-                Err(error) => {
-                    lane.fail(error);
-                    paused.push(partition.clone());
-                    high
-                }
-            };
-            let owned = Owned {
-                next: start,
-                durable: start,
-                source_time: known
-                    .checkpoint
-                    .and_then(|checkpoint| checkpoint.source_time),
-            };
-            if lane.failed.is_none() {
-                lane.owned.insert(partition.number, owned);
-                if found.offset.is_none() {
-                    unknown.push((partition.clone(), start));
-                }
+            let owned = start_of(lane, &found, &known, self.first_start);
+            starts.push((
+                found.partition.clone(),
+                owned.map_or(high, |owned| owned.next),
+            ));
+            if let Some(owned) = owned {
+                taken.push((index, found.partition.number, owned));
             }
-            starts.push((partition, start));
         }
-        self.remember_starts()?;
+        self.remember_starts(&checkpoints, &taken)?;
         self.consumer.assign(&starts)?;
-        self.consumer.pause(&paused)?;
-        // lag tools and others of the group see where an empty partition stands, too
-        if !unknown.is_empty() {
-            let starts = unknown.iter().map(|(partition, start)| (partition, *start));
-            self.consumer.commit(starts)?;
-        }
-        for (lane, paused) in self.lanes.iter().zip(&mut self.pace.paused) {
-            // newly assigned partitions come unpaused; the next look pauses them where they must be
-            if !lane.owned.is_empty() {
-                *paused = false;
+        for (index, number, owned) in taken {
+            if let Some(lane) = self.lanes.get_mut(index) {
+                lane.owned.insert(number, owned);
             }
         }
+        self.pause_as_before(&starts)?;
         self.pace.joined = true;
         tracing::info!(partitions = starts.len(), "partitions assigned");
         Ok(())
+    }
+
+    fn lane_of(&self, topic: &str) -> Option<usize> {
+        let is_its = |lane: &Lane| lane.target.job.topic == topic;
+        self.lanes.iter().position(is_its)
+    }
+
+    /// Jobs whose topics are among these.
+    fn lanes_of(&self, partitions: &[Partition]) -> Vec<usize> {
+        let touched = |index: &usize| {
+            partitions
+                .iter()
+                .any(|partition| self.lane_of(&partition.topic) == Some(*index))
+        };
+        (0..self.lanes.len()).filter(touched).collect()
+    }
+
+    /// A topic may have been made anew, or given more partitions, since the start.
+    fn check_topics(&mut self, partitions: &[Partition]) -> Result<()> {
+        for index in self.lanes_of(partitions) {
+            let Some(lane) = self.lanes.get_mut(index) else {
+                continue;
+            };
+            let (None, Some(known)) = (&lane.failed, &lane.identity) else {
+                continue;
+            };
+            let found = self.consumer.identify(&lane.target.job.topic);
+            let same =
+                found.and_then(|found| checkpoints::same_identity(&lane.target.job, known, &found));
+            match same {
+                Ok(()) => {}
+                Err(error) if error.kind().policy().retry != Retry::Never => return Err(error),
+                Err(error) => lane.fail(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Read anew each time: another process of the group may have moved on meanwhile.
+    fn read_checkpoints(
+        &self,
+        partitions: &[Partition],
+    ) -> Result<BTreeMap<usize, BTreeMap<i32, Position>>> {
+        let mut read = BTreeMap::new();
+        for index in self.lanes_of(partitions) {
+            if let Some(lane) = self.lanes.get(index) {
+                let job = &lane.target.job;
+                let asked = checkpoints::read(&self.clickhouse, &self.ops, &self.group, job);
+                read.insert(index, self.within_patience(asked)?);
+            }
+        }
+        Ok(read)
+    }
+
+    /// A partition that was started once is known for ever, so `first_start` never applies to it again: written before
+    /// its first message is read.
+    fn remember_starts(
+        &self,
+        checkpoints: &BTreeMap<usize, BTreeMap<i32, Position>>,
+        taken: &[Taken],
+    ) -> Result<()> {
+        let is_new = |(index, number, _): &&Taken| {
+            !checkpoints
+                .get(index)
+                .is_some_and(|known| known.contains_key(number))
+        };
+        let first: Vec<(SilverJob, Checkpoint)> = taken
+            .iter()
+            .filter(is_new)
+            .filter_map(|(index, number, owned)| {
+                let mut checkpoint = Checkpoint::default();
+                checkpoint.advance(*number, owned.next, owned.source_time);
+                let lane = self.lanes.get(*index)?;
+                Some((lane.target.job.clone(), checkpoint))
+            })
+            .collect();
+        let write = checkpoints::write(&self.clickhouse, &self.ops, &self.group, &first);
+        self.within_patience(write)
+    }
+
+    fn within_patience<T>(&self, asked: impl Future<Output = Result<T>>) -> Result<T> {
+        let answer = self
+            .runtime
+            .block_on(async { tokio::time::timeout(BOOKKEEPING, asked).await });
+        answer.unwrap_or_else(|_| {
+            Err(Error::new(
+                Kind::Busy,
+                format!(
+                    "clickhouse did not answer within {} s",
+                    BOOKKEEPING.as_secs()
+                ),
+            ))
+        })
+    }
+
+    /// New partitions come unpaused: those of a job that stopped or waits are paused like its others.
+    fn pause_as_before(&mut self, starts: &[(Partition, i64)]) -> Result<()> {
+        let is_paused = |partition: &Partition| {
+            let index = self.lane_of(&partition.topic)?;
+            let stopped = self.lanes.get(index)?.failed.is_some();
+            Some(stopped || *self.pace.paused.get(index)?)
+        };
+        let paused: Vec<Partition> = starts
+            .iter()
+            .map(|(partition, _)| partition)
+            .filter(|partition| is_paused(partition) == Some(true))
+            .cloned()
+            .collect();
+        self.consumer.pause(&paused)
     }
 
     fn give_up(&mut self, partitions: &[Partition]) -> Result<()> {
@@ -121,24 +234,36 @@ impl Consuming {
                 lane.forget(partition.number);
             }
         }
+        for (lane, paused) in self.lanes.iter().zip(&mut self.pace.paused) {
+            *paused &= !lane.owned.is_empty();
+        }
         tracing::info!(partitions = partitions.len(), "partitions given up");
         self.consumer.unassign(partitions)
     }
+}
 
-    /// A partition that was started once is known for ever, so `first_start` never applies to it again: written before
-    /// its first message is read.
-    fn remember_starts(&mut self) -> Result<()> {
-        let positions = self.positions();
-        let mut is_first = false;
-        for ((_, checkpoint), known) in positions.iter().zip(&mut self.known) {
-            for (number, position) in checkpoint.iter() {
-                is_first |= known.insert(number, position).is_none();
-            }
+/// Where the partition starts; `None` where its job has stopped or stops because of it.
+fn start_of(
+    lane: &mut Lane,
+    found: &Positioned,
+    known: &Known,
+    first_start: crate::config::FirstStart,
+) -> Option<Owned> {
+    if lane.failed.is_some() {
+        return None;
+    }
+    match position(&lane.target.job, &found.partition, known, first_start) {
+        Ok(start) => Some(Owned {
+            next: start,
+            durable: start,
+            committed: found.offset,
+            source_time: known
+                .checkpoint
+                .and_then(|checkpoint| checkpoint.source_time),
+        }),
+        Err(error) => {
+            lane.fail(error);
+            None
         }
-        if !is_first {
-            return Ok(());
-        }
-        let write = checkpoints::write(&self.clickhouse, &self.ops, &self.group, &positions);
-        self.runtime.block_on(write)
     }
 }

@@ -1,12 +1,13 @@
 //! From where each partition is read: the group's offset, what `ops.checkpoints` knows, or the first start's rule.
 
-use std::collections::BTreeMap;
-
 use crate::checkpoint::Position;
 use crate::config::FirstStart;
 use crate::error::{Error, Kind, Result};
 use crate::job::SilverJob;
 use crate::source::Partition;
+
+/// A job at a later one has run before, so its first start is behind it.
+const FIRST_EPOCH: u8 = 1;
 
 /// What is known of one partition when it is assigned.
 #[derive(Clone, Copy, Debug)]
@@ -23,6 +24,7 @@ pub struct Known {
 /// | ops.checkpoints | committed in Kafka | start                                                 |
 /// |-----------------|--------------------|-------------------------------------------------------|
 /// | unknown         | anything           | first start: the topic's begin or end, as configured  |
+/// |                 |                    | (its begin when the epoch was raised: all of it is new)|
 /// | known           | yes                | committed                                             |
 /// | known           | no (idle a week)   | the checkpoint                                        |
 ///
@@ -35,8 +37,8 @@ pub fn position(
 ) -> Result<i64> {
     let Some(checkpoint) = known.checkpoint else {
         return Ok(match first_start {
-            FirstStart::Earliest => known.low,
-            FirstStart::Latest => known.high,
+            FirstStart::Latest if job.epoch == FIRST_EPOCH => known.high,
+            FirstStart::Earliest | FirstStart::Latest => known.low,
         });
     };
     let start = known.committed.unwrap_or(checkpoint.next_offset);
@@ -61,15 +63,16 @@ pub fn position(
     Ok(start)
 }
 
-/// What `ops.checkpoints` knew when the process started, by job index and partition.
-pub type Checkpoints = Vec<BTreeMap<i32, Position>>;
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::job::{Format, Policies};
 
     fn start(known: Known) -> Result<i64> {
+        start_by(1, FirstStart::Earliest, known)
+    }
+
+    fn start_by(epoch: u8, first_start: FirstStart, known: Known) -> Result<i64> {
         let job = SilverJob {
             name: "orders".to_owned(),
             topic: "t".to_owned(),
@@ -79,13 +82,13 @@ mod tests {
             columns: Vec::new(),
             exclude: Vec::new(),
             policies: Policies::default(),
-            epoch: 1,
+            epoch,
         };
         let partition = Partition {
             topic: "t".to_owned(),
             number: 2,
         };
-        position(&job, &partition, &known, FirstStart::Earliest)
+        position(&job, &partition, &known, first_start)
     }
 
     fn known(committed: Option<i64>, checkpoint: Option<i64>) -> Known {
@@ -105,6 +108,13 @@ mod tests {
         assert_eq!(start(known(None, None)).unwrap(), 10);
         // left over from before ClickHouse was emptied, or from an earlier epoch
         assert_eq!(start(known(Some(50), None)).unwrap(), 10);
+    }
+
+    #[test]
+    fn only_the_first_epoch_may_begin_at_the_end() {
+        let latest = |epoch| start_by(epoch, FirstStart::Latest, known(None, None)).unwrap();
+        assert_eq!(latest(1), 100);
+        assert_eq!(latest(2), 10);
     }
 
     #[test]

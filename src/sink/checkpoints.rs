@@ -118,21 +118,14 @@ pub async fn check_identity(
         )));
     }
     match known.iter().find(|topic| topic.epoch == job.epoch) {
-        Some(topic) => match difference(topic, found) {
-            None => Ok(()),
-            Some(what) => {
-                let message = format!(
-                    "topic {} is not the one job {} knows: {what}",
-                    job.topic, job.name
-                );
-                Err(Error::new(Kind::Mismatch, message).advise(format!(
-                    "its offsets start over: write `epoch = {}` into jobs/silver/{}.toml; later changes then win \
-                     over every earlier one",
-                    job.epoch.saturating_add(1),
-                    job.name
-                )))
-            }
-        },
+        Some(topic) => {
+            let known = Identity {
+                cluster_id: topic.cluster_id.clone(),
+                topic_id: topic.topic_id.clone(),
+                partitions: topic.partitions,
+            };
+            same_identity(job, &known, found)
+        }
         None => {
             let topic = Topic {
                 topic: job.topic.clone(),
@@ -146,7 +139,24 @@ pub async fn check_identity(
     }
 }
 
-fn difference(known: &Topic, found: &Identity) -> Option<String> {
+/// Refuses a topic that is another one than the job's offsets belong to, and says how its new offsets may win.
+pub fn same_identity(job: &SilverJob, known: &Identity, found: &Identity) -> Result<()> {
+    let Some(what) = difference(known, found) else {
+        return Ok(());
+    };
+    let message = format!(
+        "topic {} is not the one job {} knows: {what}",
+        job.topic, job.name
+    );
+    Err(Error::new(Kind::Mismatch, message).advise(format!(
+        "its offsets start over: write `epoch = {}` into jobs/silver/{}.toml; later changes then win over every \
+         earlier one",
+        job.epoch.saturating_add(1),
+        job.name
+    )))
+}
+
+fn difference(known: &Identity, found: &Identity) -> Option<String> {
     if known.cluster_id != found.cluster_id {
         return Some(format!(
             "it lives on cluster {} and not on {}",
@@ -168,18 +178,12 @@ mod tests {
 
     #[test]
     fn a_topic_is_another_one_when_cluster_id_or_partitions_differ() {
-        let known = Topic {
-            topic: "t".to_owned(),
-            epoch: 1,
-            cluster_id: "c".to_owned(),
-            topic_id: "i".to_owned(),
-            partitions: 3,
-        };
         let found = |cluster: &str, id: &str, partitions| Identity {
             cluster_id: cluster.to_owned(),
             topic_id: id.to_owned(),
             partitions,
         };
+        let known = found("c", "i", 3);
         assert_eq!(difference(&known, &found("c", "i", 3)), None);
         assert!(
             difference(&known, &found("d", "i", 3))

@@ -45,8 +45,17 @@ impl ClickHouse {
     pub async fn connect(config: &config::ClickHouse) -> Result<ClickHouse> {
         let clickhouse = ClickHouse::new(config);
         // `SELECT 1` and not /ping: a wrong password is to be found now
-        clickhouse.one::<u8>("SELECT 1").await?;
-        Ok(clickhouse)
+        match tokio::time::timeout(FIRST_ANSWER, clickhouse.one::<u8>("SELECT 1")).await {
+            Ok(answer) => answer.map(|_| clickhouse),
+            Err(_) => Err(Error::new(
+                Kind::Unreachable,
+                format!(
+                    "clickhouse at {} did not answer within {} s",
+                    config.url,
+                    FIRST_ANSWER.as_secs()
+                ),
+            )),
+        }
     }
 
     /// The crate's own client, for query parameters and settings.
@@ -151,6 +160,8 @@ impl ClickHouse {
     }
 }
 
+/// A server that takes connections and says nothing is as good as none.
+const FIRST_ANSWER: std::time::Duration = std::time::Duration::from_secs(10);
 /// A hung insert is given up well before Kafka's default `max.poll.interval.ms` of 300 s.
 const INSERT_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(120);
 
@@ -183,9 +194,9 @@ pub const fn kind_of_code(code: u32) -> Kind {
         241 => Kind::TooLarge,
         // too many parts
         252 => Kind::TooFast,
-        // unexpected end of file, timeouts, sockets, network, shutdown, keeper, unknown status of insert
-        3 | 107 | 159 | 164 | 202 | 203 | 209 | 210 | 236 | 242 | 243 | 285 | 319 | 394 | 425
-        | 999 => Kind::Busy,
+        // unexpected end of file, timeouts, sockets, network, shutdown, keeper, threads, unknown status of insert
+        3 | 107 | 159 | 164 | 202 | 203 | 209 | 210 | 225 | 236 | 242 | 243 | 279 | 285 | 286
+        | 319 | 394 | 425 | 439 | 999 => Kind::Busy,
         // unknown table, unknown database
         60 | 81 => Kind::NotFound,
         _ => Kind::Query,
@@ -193,7 +204,8 @@ pub const fn kind_of_code(code: u32) -> Kind {
 }
 
 fn refused(text: &str) -> Error {
-    let kind = error_code(text).map_or(Kind::Query, kind_of_code);
+    // without a code it is not ClickHouse that answered but something before it: unknown, so sent again
+    let kind = error_code(text).map_or(Kind::Busy, kind_of_code);
     let text = text.strip_prefix("bad response: ").unwrap_or(text);
     Error::new(kind, format!("clickhouse refused: {}", text.trim()))
 }
@@ -247,6 +259,6 @@ mod tests {
         assert_eq!(kind("Code: 252. DB::Exception: parts"), Kind::TooFast);
         assert_eq!(kind("Code: 319. DB::Exception: unknown status"), Kind::Busy);
         assert_eq!(kind("Code: 62. DB::Exception: syntax"), Kind::Query);
-        assert_eq!(kind("no code at all"), Kind::Query);
+        assert_eq!(kind("bad response: 502 Bad Gateway"), Kind::Busy);
     }
 }

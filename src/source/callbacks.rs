@@ -17,6 +17,7 @@ use crate::error::{Error, Kind, Result};
 pub(super) struct Noted {
     pub(super) rebalances: Mutex<VecDeque<Rebalance>>,
     pub(super) closing: AtomicBool,
+    pub(super) lost_commit: AtomicBool,
 }
 
 pub(super) fn configuration(config: &Kafka, noted: &Noted) -> Result<*mut ffi::rd_kafka_conf_t> {
@@ -107,7 +108,7 @@ unsafe extern "C" fn note_commit(
     _: *mut ffi::rd_kafka_t,
     code: ffi::RDKafkaRespErr,
     _: *mut ffi::rd_kafka_topic_partition_list_t,
-    _: *mut c_void,
+    opaque: *mut c_void,
 ) {
     use ffi::RDKafkaRespErr as Code;
     if !matches!(
@@ -115,7 +116,10 @@ unsafe extern "C" fn note_commit(
         Code::RD_KAFKA_RESP_ERR_NO_ERROR | Code::RD_KAFKA_RESP_ERR__NO_OFFSET
     ) {
         let error: ffi::RDKafkaErrorCode = code.into();
-        tracing::warn!(%error, "offsets were not committed, their messages may come again");
+        tracing::warn!(%error, "offsets were not committed, they are sent again while the partitions are ours");
+        // SAFETY: `opaque` is the consumer's boxed `Noted`, which outlives the handle
+        let noted = unsafe { &*opaque.cast::<Noted>() };
+        noted.lost_commit.store(true, Ordering::Release);
     }
 }
 

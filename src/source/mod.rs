@@ -131,6 +131,21 @@ impl Consumer {
         noted.pop_front()
     }
 
+    /// Puts back what could not be answered yet.
+    pub fn postpone(&self, rebalance: Rebalance) {
+        let mut noted = self
+            .noted
+            .rebalances
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        noted.push_front(rebalance);
+    }
+
+    /// Whether Kafka has refused a commit since the last call.
+    pub fn has_lost_commit(&self) -> bool {
+        self.noted.lost_commit.swap(false, Ordering::AcqRel)
+    }
+
     /// Answers [`Rebalance::Assigned`]: from where each partition is read.
     pub fn assign(&self, offsets: &[(Partition, i64)]) -> Result<()> {
         let list = List::of(
