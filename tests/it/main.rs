@@ -11,6 +11,7 @@ mod engine_life;
 mod gold;
 mod gold_grains;
 mod heartbeat;
+mod ingest;
 mod lease;
 mod new;
 mod project;

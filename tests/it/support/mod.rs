@@ -5,8 +5,10 @@
 //! databases and a consumer group, all named after it.
 
 pub mod engine;
+pub mod kafka;
 pub mod postgres;
 pub mod project;
+pub mod stream;
 
 use std::future::Future;
 use std::time::{Duration, Instant};

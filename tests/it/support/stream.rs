@@ -1,0 +1,83 @@
+//! One silver job over a topic of the test's own: what a test of ingest starts from.
+
+use super::kafka::Topic;
+use super::project::Ended;
+use super::{Engine, Project};
+
+pub struct Stream {
+    pub topic: Topic,
+    pub project: Project,
+    pub group: String,
+    pub engine: Engine,
+    name: String,
+}
+
+impl Stream {
+    pub async fn new(name: &str, partitions: i32) -> Stream {
+        Stream::on(&Engine::of_stack(), name, partitions).await
+    }
+
+    pub async fn on(engine: &Engine, name: &str, partitions: i32) -> Stream {
+        let stream = Stream {
+            topic: Topic::create(name, partitions).await,
+            project: Project::new(name, engine).await,
+            group: format!("{name}-{}", std::process::id()),
+            engine: engine.clone(),
+            name: name.to_owned(),
+        };
+        stream.declare("notes", &stream.topic, "");
+        stream.project.succeed(&["migrate"]);
+        stream
+    }
+
+    /// Writes a job; `more` are further top-level lines of it.
+    pub fn declare(&self, job: &str, topic: &Topic, more: &str) {
+        let text = format!(
+            "topic = \"{}\"\nkey = [\"id\"]\n{more}\n[columns]\nid = \"Int64\"\nnote = \"Nullable(String)\"\n",
+            topic.name
+        );
+        self.project
+            .write(&format!("jobs/silver/{job}.toml"), &text);
+    }
+
+    /// `bullion ingest --until-caught-up`, whatever its exit code.
+    pub fn catch_up(&self) -> Ended {
+        self.project
+            .run(&["ingest", "--until-caught-up", "--output", "json"])
+    }
+
+    /// The same, which must succeed with this status.
+    pub fn ends(&self, status: &str) -> Ended {
+        let ended = self.catch_up();
+        assert_eq!(ended.code(), 0, "{}", ended.text());
+        assert_eq!(ended.json()["status"], status, "{}", ended.text());
+        ended
+    }
+
+    pub fn silver(&self, job: &str) -> String {
+        format!("{}_silver.{job}", self.name)
+    }
+
+    pub async fn rows(&self) -> Vec<String> {
+        let sql = format!("SELECT id, note FROM {} ORDER BY id", self.silver("notes"));
+        self.engine.rows(&sql).await
+    }
+
+    pub async fn count(&self) -> u64 {
+        self.count_of("notes").await
+    }
+
+    pub async fn count_of(&self, job: &str) -> u64 {
+        let sql = format!("SELECT count() FROM {}", self.silver(job));
+        self.engine.number(&sql).await
+    }
+
+    pub fn ops(&self, table: &str) -> String {
+        format!("{}_ops.{table}", self.name)
+    }
+
+    /// What the group has committed, all partitions together.
+    pub fn committed(&self) -> i64 {
+        self.topic.committed(&self.group).iter().sum()
+    }
+}
