@@ -52,6 +52,7 @@ pub struct Pace {
     pub status: Instant,
     pub commit: Instant,
     pub ask_group: Instant,
+    pub topics: Instant,
     /// not before this is the group answered again, after an answer that Kafka or ClickHouse held up
     pub answer: Instant,
     /// the last write of `ops.checkpoints`, while it is under way
@@ -74,6 +75,7 @@ impl Pace {
             status: now,
             commit: now,
             ask_group: now,
+            topics: now,
             answer: now,
             checkpointing: None,
             commit_again: false,
@@ -115,6 +117,7 @@ impl Consuming {
         loop {
             self.receive()?;
             self.answer_group()?;
+            self.look_for_lost_topics();
             self.commit_landed();
             self.hand_over_due();
             self.mind_memory()?;

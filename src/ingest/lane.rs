@@ -271,9 +271,9 @@ impl Lane {
         !self.batch.is_empty()
     }
 
-    /// Memory of rows that are not durable yet.
+    /// Memory of rows that are not durable yet. A batch on its way is there as a sorted block and as a request, too.
     pub fn bytes(&self) -> usize {
-        self.batch.bytes() + self.in_flight.bytes()
+        self.batch.bytes() + 2 * self.in_flight.bytes()
     }
 
     /// Starts the write of what was gathered; its end arrives at `landed`.

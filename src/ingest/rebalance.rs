@@ -22,6 +22,9 @@ const BOOKKEEPING: Duration = Duration::from_secs(2);
 /// Pause before the group is answered again.
 const ANSWER_AGAIN: Duration = Duration::from_millis(500);
 
+/// How often a topic is looked for that librdkafka misses.
+const LOOK_FOR_TOPICS: Duration = Duration::from_secs(3);
+
 /// A partition that is about to be ours: its job's index, its number, where it stands.
 type Taken = (usize, i32, Owned);
 
@@ -130,25 +133,46 @@ impl Consuming {
         (0..self.lanes.len()).filter(touched).collect()
     }
 
-    /// A topic may have been made anew, or given more partitions, since the start.
-    fn check_topics(&mut self, partitions: &[Partition]) -> Result<()> {
-        for index in self.lanes_of(partitions) {
-            let Some(lane) = self.lanes.get_mut(index) else {
-                continue;
-            };
-            let (None, Some(known)) = (&lane.failed, &lane.identity) else {
-                continue;
-            };
-            let found = self.consumer.identify(&lane.target.job.topic);
-            let same =
-                found.and_then(|found| checkpoints::same_identity(&lane.target.job, known, &found));
-            match same {
-                Ok(()) => {}
-                Err(error) if error.kind().policy().retry != Retry::Never => return Err(error),
-                Err(error) => lane.fail(error),
+    /// A topic that is gone takes its partitions along without a word to its job.
+    pub(super) fn look_for_lost_topics(&mut self) {
+        let due = self.pace.topics.elapsed() >= LOOK_FOR_TOPICS;
+        if !due || !self.consumer.has_missed_topic() {
+            return;
+        }
+        self.pace.topics = Instant::now();
+        for index in 0..self.lanes.len() {
+            if let Err(error) = self.check_topic(index) {
+                tracing::warn!(%error, "while looking for a lost topic");
             }
         }
+    }
+
+    fn check_topics(&mut self, partitions: &[Partition]) -> Result<()> {
+        for index in self.lanes_of(partitions) {
+            self.check_topic(index)?;
+        }
         Ok(())
+    }
+
+    /// A topic may have been deleted, made anew, or given more partitions, since the start.
+    fn check_topic(&mut self, index: usize) -> Result<()> {
+        let Some(lane) = self.lanes.get_mut(index) else {
+            return Ok(());
+        };
+        let (None, Some(known)) = (&lane.failed, &lane.identity) else {
+            return Ok(());
+        };
+        let found = self.consumer.identify(&lane.target.job.topic);
+        let same =
+            found.and_then(|found| checkpoints::same_identity(&lane.target.job, known, &found));
+        match same {
+            Err(error) if error.kind().policy().retry == Retry::Never => {
+                let job = format!("job {}", lane.target.job.name);
+                lane.fail(error.context(job));
+                Ok(())
+            }
+            same => same,
+        }
     }
 
     /// Read anew each time: another process of the group may have moved on meanwhile.

@@ -18,6 +18,7 @@ pub(super) struct Noted {
     pub(super) rebalances: Mutex<VecDeque<Rebalance>>,
     pub(super) closing: AtomicBool,
     pub(super) lost_commit: AtomicBool,
+    pub(super) missed_topic: AtomicBool,
 }
 
 pub(super) fn configuration(config: &Kafka, noted: &Noted) -> Result<*mut ffi::rd_kafka_conf_t> {
@@ -93,10 +94,23 @@ unsafe extern "C" fn note_rebalance(
 
 unsafe extern "C" fn note_error(
     _: *mut ffi::rd_kafka_t,
-    _: c_int,
+    code: c_int,
     reason: *const c_char,
-    _: *mut c_void,
+    opaque: *mut c_void,
 ) {
+    use ffi::RDKafkaRespErr as Code;
+    let missed = [
+        Code::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART,
+        Code::RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC,
+        Code::RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION,
+    ];
+    if missed.iter().any(|missed| *missed as c_int == code) {
+        // repeated every second; the flow looks whose topic it is, and says it once
+        // SAFETY: `opaque` is the consumer's boxed `Noted`, which outlives the handle
+        let noted = unsafe { &*opaque.cast::<Noted>() };
+        noted.missed_topic.store(true, Ordering::Release);
+        return;
+    }
     if !reason.is_null() {
         // SAFETY: librdkafka passes a NUL-terminated text
         let reason = unsafe { CStr::from_ptr(reason) }.to_string_lossy();

@@ -141,6 +141,11 @@ impl Consumer {
         noted.push_front(rebalance);
     }
 
+    /// Whether a topic was found to be gone since the last call.
+    pub fn has_missed_topic(&self) -> bool {
+        self.noted.missed_topic.swap(false, Ordering::AcqRel)
+    }
+
     /// Whether Kafka has refused a commit since the last call.
     pub fn has_lost_commit(&self) -> bool {
         self.noted.lost_commit.swap(false, Ordering::AcqRel)

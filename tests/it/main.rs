@@ -1,6 +1,7 @@
 //! One binary for every test on real parts.
 
 mod backfill;
+mod bad_input;
 mod bank;
 mod connectors;
 mod crash;
@@ -12,6 +13,9 @@ mod gold;
 mod gold_grains;
 mod heartbeat;
 mod ingest;
+mod ingest_faults;
+mod ingest_group;
+mod ingest_start;
 mod lease;
 mod new;
 mod project;

@@ -43,17 +43,16 @@ impl Topic {
         .await;
     }
 
-    pub async fn delete(&self) {
+    pub async fn delete(&mut self) {
+        // one that knows the topic would make it again: the broker creates what producers ask for
+        self.producer = producer(&[]);
         let deleted = admin()
             .delete_topics(&[&self.name], &AdminOptions::new())
             .await;
         assert!(deleted.unwrap()[0].is_ok());
+        let looking: BaseConsumer = client().create().unwrap();
         wait_for("the topic to be gone", ANSWER, || async {
-            let metadata = self
-                .producer
-                .client()
-                .fetch_metadata(Some(&self.name), ANSWER)
-                .ok()?;
+            let metadata = looking.fetch_metadata(Some(&self.name), ANSWER).ok()?;
             metadata.topics()[0].error().map(|_| ())
         })
         .await;
@@ -63,7 +62,6 @@ impl Topic {
     pub async fn recreate(&mut self, partitions: i32) {
         self.delete().await;
         self.partitions = partitions;
-        self.producer = producer(&[]);
         wait_for("the topic's name to be free", ANSWER, || async {
             let new = NewTopic::new(&self.name, partitions, TopicReplication::Fixed(1));
             let made = admin().create_topics([&new], &AdminOptions::new()).await;

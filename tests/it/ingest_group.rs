@@ -1,0 +1,84 @@
+//! Several processes of one group share the partitions, and nothing is lost or counted twice when they come and go.
+
+use std::time::Duration;
+
+use crate::support::stream::Stream;
+use crate::support::wait_for;
+
+/// The newer protocol's session of 45 s belongs to the broker: a killed member is missed only then.
+const SOON: Duration = Duration::from_secs(90);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_classic_protocol_shares_partitions() {
+    let quick = "session.timeout.ms=3000,heartbeat.interval.ms=500";
+    members_come_and_go("group_classic", quick).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_newer_protocol_shares_partitions() {
+    members_come_and_go("group_newer", "group.protocol=consumer").await;
+}
+
+/// One is there, one joins late, one gets SIGTERM, one is killed: sum and count are right each time.
+async fn members_come_and_go(name: &str, properties: &str) {
+    let mut stream = Stream::new(name, 4).await;
+    stream.project.set("BULLION_KAFKA_PROPERTIES", properties);
+    let mut first = stream.project.start(&["ingest"]);
+    stream.topic.insert(0..4_000);
+    holds(&stream, 4_000).await;
+
+    let late = stream.project.start(&["ingest"]);
+    wait_for("the late one to have a share", SOON, || {
+        let log = stream.project.log();
+        async move { (log.matches("partitions given up").count() >= 1).then_some(()) }
+    })
+    .await;
+    stream.topic.insert(4_000..8_000);
+    holds(&stream, 8_000).await;
+
+    first.signal("TERM");
+    stream.topic.insert(8_000..12_000);
+    assert_eq!(first.wait(Duration::from_secs(5)), 143);
+    holds(&stream, 12_000).await;
+
+    let mut heir = stream.project.start(&["ingest"]);
+    late.kill();
+    stream.topic.insert(12_000..16_000);
+    holds(&stream, 16_000).await;
+    heir.signal("TERM");
+    assert_eq!(heir.wait(Duration::from_secs(5)), 143);
+    assert_eq!(stream.committed(), 16_000);
+    stream.ends("noop");
+}
+
+async fn holds(stream: &Stream, rows: u64) {
+    let sums = format!(
+        "SELECT count(), sum(id) FROM {} WHERE id < {rows}",
+        stream.silver("notes")
+    );
+    let expected = [format!("{rows}\t{}", rows * (rows - 1) / 2)];
+    wait_for(&format!("{rows} rows"), SOON, || async {
+        (stream.engine.rows(&sums).await == expected).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn caught_up_means_the_whole_group_under_both_protocols() {
+    for (name, properties) in [
+        ("group_end_classic", "session.timeout.ms=6000"),
+        ("group_end_newer", "group.protocol=consumer"),
+    ] {
+        let mut stream = Stream::new(name, 1).await;
+        stream.project.set("BULLION_KAFKA_PROPERTIES", properties);
+        stream.topic.insert(0..2_000);
+        // more processes than partitions: one of them gets none, and waits for the other's work
+        let mut members: Vec<_> = (0..3)
+            .map(|_| stream.project.start(&["ingest", "--until-caught-up"]))
+            .collect();
+        for member in &mut members {
+            assert_eq!(member.wait(SOON), 0, "{name}\n{}", stream.project.log());
+            assert_eq!((stream.count().await, stream.committed()), (2_000, 2_000));
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! From where ingest goes on when Kafka has changed behind its back.
+
+use std::time::Duration;
+
+use crate::support::kafka;
+use crate::support::stream::Stream;
+use crate::support::wait_for;
+
+const SOON: Duration = Duration::from_secs(30);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_recreated_topic_stops_the_job_until_its_epoch_is_raised() {
+    let mut stream = Stream::new("start_recreated", 1).await;
+    stream.topic.insert(0..20);
+    stream.topic.change('u', 1, "of the old topic");
+    stream.topic.flush();
+    stream.ends("done");
+    stream.topic.recreate(1).await;
+    stream.topic.change('u', 1, "of the new topic");
+    stream.topic.flush();
+    let ended = stream.catch_up();
+    assert_eq!(ended.code(), 2, "{}", ended.text());
+    assert!(
+        ended.text().contains("deleted and created again"),
+        "{}",
+        ended.text()
+    );
+    assert!(ended.json()["next"].as_str().unwrap().contains("epoch = 2"));
+    assert!(
+        stream
+            .rows()
+            .await
+            .contains(&"1\tof the old topic".to_owned())
+    );
+
+    stream.declare("notes", &stream.topic, "epoch = 2");
+    stream.ends("done");
+    let rows = stream.rows().await;
+    assert!(rows.contains(&"1\tof the new topic".to_owned()), "{rows:?}");
+    assert_eq!(rows.len(), 20);
+    stream.ends("noop");
+    // back to the old number is refused, too
+    stream.declare("notes", &stream.topic, "");
+    assert_eq!(stream.catch_up().code(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_number_of_partitions_stops_the_job_at_the_start_and_in_mid_run() {
+    let mut stream = Stream::new("start_partitions", 1).await;
+    let quick = "topic.metadata.refresh.interval.ms=1000";
+    stream.project.set("BULLION_KAFKA_PROPERTIES", quick);
+    stream.topic.insert(0..20);
+    let mut ingest = stream.project.start(&["ingest"]);
+    wait_for("rows", SOON, || async {
+        (stream.count().await == 20).then_some(())
+    })
+    .await;
+    stream.topic.grow(3).await;
+    assert_eq!(ingest.wait(SOON), 2, "{}", stream.project.log());
+    assert!(
+        stream
+            .project
+            .log()
+            .contains("it has 3 partitions and not 1")
+    );
+    let ended = stream.catch_up();
+    assert_eq!(ended.code(), 2, "{}", ended.text());
+    assert!(
+        ended.text().contains("it has 3 partitions and not 1"),
+        "{}",
+        ended.text()
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn retention_that_has_passed_the_committed_offset_shows_the_gap() {
+    let stream = Stream::new("start_gap", 1).await;
+    stream.topic.insert(0..10);
+    stream.ends("done");
+    stream.topic.insert(10..50);
+    stream.topic.delete_below(0, 30).await;
+    let ended = stream.catch_up();
+    assert_eq!(ended.code(), 1, "{}", ended.text());
+    assert!(
+        ended
+            .text()
+            .contains("messages from offset 10 to 30 are gone"),
+        "{}",
+        ended.text()
+    );
+    assert_eq!((stream.count().await, stream.committed()), (10, 10));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_group_that_kafka_has_forgotten_goes_on_from_the_checkpoint() {
+    let stream = Stream::new("start_forgotten", 2).await;
+    stream.topic.insert(0..100);
+    stream.ends("done");
+    kafka::forget_group(&stream.group).await;
+    assert_eq!(stream.committed(), 0);
+    stream.topic.insert(100..130);
+    let ended = stream.ends("done");
+    assert_eq!(
+        ended.json()["jobs"]["notes"]["messages"],
+        30,
+        "{}",
+        ended.text()
+    );
+    assert_eq!((stream.count().await, stream.committed()), (130, 130));
+}
