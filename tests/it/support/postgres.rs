@@ -57,6 +57,13 @@ impl Source {
         rows.collect()
     }
 
+    /// The libpq-style address of this database, password included: for the environment of a child.
+    pub fn url(&self) -> String {
+        let url = stack("BULLION_POSTGRES_URL");
+        let (server, _) = url.rsplit_once('/').unwrap();
+        format!("{server}/{}", self.name)
+    }
+
     /// Starts a connector for these tables and waits until it runs. Topics are `<test>.public.<table>`.
     pub async fn publish(&self, tables: &[&str], settings: &[(&str, &str)]) {
         let tables: Vec<String> = tables
