@@ -2,6 +2,7 @@
 
 mod cases;
 mod numbers;
+mod refused;
 mod spelling;
 
 use std::collections::BTreeMap;
