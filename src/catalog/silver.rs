@@ -128,8 +128,7 @@ fn columns(text: &mut String, table: &Table) {
         );
         if table.identity != Identity::Full {
             text.push_str(
-                "# Arrays without it here: Debezium also sends NULL where an UPDATE leaves a large one alone, and would empty it.\n\
-                 # Set `null = \"empty\"` after REPLICA IDENTITY FULL.\n",
+                "# Arrays without it here: set it after REPLICA IDENTITY FULL, else a large array that an UPDATE left alone is emptied.\n",
             );
         }
     }
@@ -139,7 +138,8 @@ fn columns(text: &mut String, table: &Table) {
             continue;
         }
         // a key column is never NULL, whatever the catalog thinks of a replica identity index
-        let nullable = column.nullable && !table.key.contains(&column.name);
+        let certain = table.identity == Identity::Full || has_placeholder(&column.kind);
+        let nullable = column.nullable && !table.key.contains(&column.name) && certain;
         let Mapped::To {
             kind,
             encoding,
@@ -148,7 +148,6 @@ fn columns(text: &mut String, table: &Table) {
         else {
             continue;
         };
-        let certain = table.identity == Identity::Full || has_placeholder(&column.kind);
         let null = match is_nullable_array(column) && certain {
             true => NullPolicy::Empty,
             false => NullPolicy::Reject,
@@ -160,12 +159,13 @@ fn columns(text: &mut String, table: &Table) {
             bare(&column.name),
             column.spelled
         );
-        match note {
-            Some(note) => {
-                let _ = writeln!(text, "; {note}");
-            }
-            None => text.push('\n'),
+        if let Some(note) = note {
+            let _ = write!(text, "; {note}");
         }
+        if column.nullable && !certain {
+            text.push_str("; NULL is rejected: Debezium also sends it for a large value that an UPDATE left alone");
+        }
+        text.push('\n');
     }
 }
 

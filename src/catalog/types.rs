@@ -91,19 +91,21 @@ pub(super) fn can_be_large(kind: &SourceType) -> bool {
     }
 }
 
-/// Whether Debezium marks an array that an UPDATE left alone and PostgreSQL did not log. For arrays of other types it
-/// sends NULL, which then may be either.
+/// Whether Debezium marks a value that an UPDATE left alone and PostgreSQL did not log. For the other types it sends
+/// NULL, which then may be either. Read off Debezium 3.7.
 pub(super) fn has_placeholder(kind: &SourceType) -> bool {
-    let SourceType::Array(element) = kind else {
-        return false;
-    };
-    matches!(
-        &**element,
-        SourceType::Scalar { name, .. } if matches!(
-            name.as_str(),
-            "text" | "json" | "bytea" | "int4" | "int8" | "date" | "timestamptz" | "uuid"
+    let element_marked = |name: &str| {
+        matches!(
+            name,
+            "text" | "varchar" | "json" | "jsonb" | "bytea" | "int4" | "int8" | "date" | "uuid"
         )
-    )
+    };
+    match kind {
+        SourceType::Scalar { name, .. } => !matches!(name.as_str(), "path" | "polygon"),
+        SourceType::Array(element) => {
+            matches!(&**element, SourceType::Scalar { name, .. } if element_marked(name))
+        }
+    }
 }
 
 fn nullable_of(kind: Type) -> Type {

@@ -8,7 +8,7 @@ const SPELLINGS: [&[u8]; 9] = [
     // bytea
     b"\"X19kZWJleml1bV91bmF2YWlsYWJsZV92YWx1ZQ==\"",
     b"\"X19kZWJleml1bV91bmF2YWlsYWJsZV92YWx1ZQ\"",
-    // text[], json[], timestamptz[]
+    // text[], varchar[], json[], jsonb[]
     b"[\"__debezium_unavailable_value\"]",
     // bytea[]
     b"[\"X19kZWJleml1bV91bmF2YWlsYWJsZV92YWx1ZQ==\"]",

@@ -27,6 +27,7 @@ fn orders() -> Table {
             column("placed at", "timestamp", false),
             column("_version", "int4", false),
             column("position", "pg_lsn", true),
+            column("outline", "polygon", true),
             Column {
                 kind: SourceType::Array(Box::new(column("", "float8", true).kind)),
                 ..column("weights", "float8[]", true)
@@ -52,14 +53,28 @@ fn a_table_becomes_a_job_that_says_what_to_decide() {
         "\"placed at\" = { type = \"DateTime64(6, 'UTC')\", from = \"micros\" } # timestamp",
         "_version = { type = \"Int32\", name = \"source_version\" } # int4",
         "tags = { type = \"Array(Nullable(String))\", null = \"empty\" } # text[]",
-        "weights = \"Array(Nullable(Float64))\" # float8[]",
-        "Set `null = \"empty\"` after REPLICA IDENTITY FULL",
+        "weights = \"Array(Nullable(Float64))\" # float8[]; NULL is rejected",
+        "outline = { type = \"String\", from = \"json\" } # polygon; NULL is rejected",
+        "set it after REPLICA IDENTITY FULL",
         "makes NULL and {} the same",
         "ALTER TABLE public.orders REPLICA IDENTITY FULL;",
     ] {
         assert!(text.contains(expected), "{expected} is not in\n{text}");
     }
     assert!(text.parse::<toml::Table>().is_ok(), "{text}");
+}
+
+#[test]
+fn full_images_leave_no_doubt_about_a_null() {
+    let mut table = orders();
+    table.identity = Identity::Full;
+    let text = silver_job(&table, "t").unwrap();
+    for expected in [
+        "weights = { type = \"Array(Nullable(Float64))\", null = \"empty\" } # float8[]\n",
+        "outline = { type = \"Nullable(String)\", from = \"json\" } # polygon\n",
+    ] {
+        assert!(text.contains(expected), "{expected} is not in\n{text}");
+    }
 }
 
 #[test]
