@@ -23,6 +23,7 @@ def main(brokers: str, topic: str, events: int, seed: int, fold_file: str) -> No
         "partitioner": "murmur2_random",  # a key goes where Kafka's Java clients, Debezium among them, would send it
         "enable.idempotence": True,  # the order of one key survives a resend
         "linger.ms": 20,
+        "log_level": 3,  # a fresh broker answers "not yet" once, and is asked again
         "batch.size": 65536,  # what people give Kafka Connect's producers
         "queue.buffering.max.kbytes": 262144,
     })  # fmt: skip

@@ -45,9 +45,10 @@ const TUNING: [(&str, &str); 7] = [
     // memory: what waits undecoded, for all partitions together (the default is 64 MiB)
     ("queued.max.messages.kbytes", "16384"),
     ("queued.min.messages", "20000"),
-    // compressed bytes; Debezium's JSON unpacks to six times as much
-    ("fetch.max.bytes", "8388608"),
-    ("max.partition.fetch.bytes", "1048576"),
+    // compressed bytes, all of a fetch unpacked at once: Debezium's JSON becomes six times as much. With 8 MiB the
+    // process held 32 MiB more and was no faster (bench/README.md)
+    ("fetch.max.bytes", "2097152"),
+    ("max.partition.fetch.bytes", "524288"),
     // the default of 1000 ms is a stall whenever the queue was full
     ("fetch.queue.backoff.ms", "10"),
     ("fetch.wait.max.ms", "50"),
