@@ -80,13 +80,13 @@ pub struct Landed {
 }
 
 impl Lane {
-    /// `budget`: bytes that the whole process may hold. A batch has a quarter of it: two are under way while one is
-    /// gathered, and the last quarter is what they need while they are sorted and encoded.
+    /// `budget`: bytes that the whole process may hold. A batch has a fifth of it: one is gathered, and two on their way
+    /// count twice, see `bytes`.
     pub fn new(target: Target, budget: usize) -> Lane {
         Lane {
             identity: None,
             ends: BTreeMap::new(),
-            most_bytes: budget / 4,
+            most_bytes: budget / 5,
             decoder: Decoder::new(&target.job),
             batch: Batch::new(&target.job),
             in_flight: InFlight::default(),

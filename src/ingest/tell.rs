@@ -28,7 +28,7 @@ impl Consuming {
             .pace
             .checkpointing
             .as_ref()
-            .is_none_or(|write| write.is_finished());
+            .is_none_or(tokio::task::JoinHandle::is_finished);
         if idle && now.duration_since(self.pace.checkpoint) >= CHECKPOINT_EVERY {
             self.pace.checkpoint = now;
             let (clickhouse, ops) = (self.clickhouse.clone(), self.ops.clone());

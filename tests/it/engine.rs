@@ -9,6 +9,8 @@ use clickhouse::{Client, Compression, Row};
 use secrecy::ExposeSecret as _;
 use serde::Deserialize;
 
+use crate::support::http;
+
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_bullion");
 
 pub struct Engine {
@@ -85,12 +87,6 @@ impl Engine {
             body: response.bytes().await.unwrap().to_vec(),
         }
     }
-}
-
-pub fn http() -> reqwest::Client {
-    // the first of the tests sets it for all
-    let _already = rustls::crypto::ring::default_provider().install_default();
-    reqwest::Client::builder().no_proxy().build().unwrap()
 }
 
 pub struct Answer {

@@ -2,7 +2,8 @@
 
 use secrecy::ExposeSecret as _;
 
-use crate::engine::{engine, http};
+use crate::engine::engine;
+use crate::support::http;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn errors_have_the_servers_status_and_code() {

@@ -1,28 +1,15 @@
 //! What ingest does when its parts fail: it waits for what comes back and stops what needs a person.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::support::engine::OwnEngine;
 use crate::support::kafka::Topic;
 use crate::support::stream::Stream;
-use crate::support::{Project, wait_for};
+use crate::support::{stays, wait_for};
 
 const SOON: Duration = Duration::from_secs(60);
 /// Longer than both the session and the time between two polls that the test allows.
 const LOST: Duration = Duration::from_secs(9);
-
-/// Looks again and again for as long, and insists each time.
-async fn stays<F: Future<Output = ()>>(long: Duration, mut insist: impl FnMut() -> F) {
-    let until = Instant::now() + long;
-    wait_for("the time to pass", long + SOON, || {
-        let insisted = insist();
-        async move {
-            insisted.await;
-            (Instant::now() >= until).then_some(())
-        }
-    })
-    .await;
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lost_clickhouse_is_waited_for_without_leaving_the_group_or_committing() {
@@ -69,80 +56,6 @@ async fn a_lost_clickhouse_is_waited_for_without_leaving_the_group_or_committing
     assert!(only_once(stream.project.log()), "{}", stream.project.log());
     ingest.signal("TERM");
     assert_eq!(ingest.wait(Duration::from_secs(5)), 143);
-}
-
-/// Waves of rows while ClickHouse is frozen; then ingest is killed and a new one reads what is left.
-async fn survivors_of_a_kill(name: &str, properties: &str) -> (u64, u64) {
-    let folder = tempfile::tempdir().unwrap();
-    let own = OwnEngine::start(folder.path().join("engine")).await;
-    let mut stream = Stream::on(&own.engine, name, 1).await;
-    stream.project.set("BULLION_KAFKA_PROPERTIES", properties);
-    stream.project.set("BULLION_UNSAFE_KAFKA_PROPERTIES", "1");
-    let auto = properties.contains("enable.auto.commit=true");
-    stream.topic.insert(0..10);
-    let ingest = stream.project.start(&["ingest"]);
-    wait_for("the first rows", SOON, || async {
-        (stream.count().await == 10).then_some(())
-    })
-    .await;
-    wait_for("their commit", SOON, || async {
-        (stream.committed() == 10).then_some(())
-    })
-    .await;
-    own.signal("STOP");
-    let mut sent = 10;
-    // the first two inserts are under way to the frozen engine; what comes later is in ingest's memory alone
-    let waves = Instant::now() + Duration::from_secs(3);
-    while Instant::now() < waves {
-        stream.topic.insert(sent..sent + 10);
-        sent += 10;
-        if auto {
-            wait_for("the commit of nothing", SOON, || async {
-                (stream.committed() == sent).then_some(())
-            })
-            .await;
-        } else {
-            stays(Duration::from_millis(100), || async {
-                assert_eq!(stream.committed(), 10)
-            })
-            .await;
-        }
-    }
-    ingest.kill();
-    own.signal("CONT");
-    stream.project.unset("BULLION_KAFKA_PROPERTIES");
-    stream.project.unset("BULLION_UNSAFE_KAFKA_PROPERTIES");
-    assert_eq!(stream.catch_up().code(), 0);
-    (u64::try_from(sent).unwrap(), stream.count().await)
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn with_auto_commit_the_same_kill_loses_rows_and_without_it_none() {
-    let (sent, found) = survivors_of_a_kill("faults_manual", "").await;
-    assert_eq!(found, sent);
-    let auto = "enable.auto.commit=true,enable.auto.offset.store=true,auto.commit.interval.ms=50";
-    let (sent, found) = survivors_of_a_kill("faults_auto", auto).await;
-    assert!(
-        found < sent,
-        "all of {sent} rows survived, so this test shows nothing"
-    );
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn auto_commit_is_refused() {
-    let mut stream = Stream::new("faults_refused", 1).await;
-    stream
-        .project
-        .set("BULLION_KAFKA_PROPERTIES", "enable.auto.commit=true");
-    let ended = stream.project.run(&["ingest", "--until-caught-up"]);
-    assert_eq!(ended.code(), 2, "{}", ended.text());
-    assert!(
-        ended.stderr().contains(
-            "`kafka.properties.enable.auto.commit` cannot be set: offsets are committed only after"
-        ),
-        "{}",
-        ended.text()
-    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -261,49 +174,4 @@ async fn a_backlog_of_large_messages_stays_within_bounds() {
     assert!(most < MOST_MEMORY, "{} MiB", most >> 20);
     ingest.signal("TERM");
     assert_eq!(ingest.wait(Duration::from_secs(5)), 143);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_closed_stdout_keeps_the_exit_code_and_json_is_the_last_line() {
-    let stream = Stream::new("faults_stdout", 1).await;
-    stream.topic.insert(0..10);
-    for (arguments, exit) in [
-        ("ingest --until-caught-up --output json", 0),
-        ("ingest nothing --output json", 2),
-        ("ingest --until-caught-up --peek 3 --output json", 2),
-        ("--help", 0),
-    ] {
-        let arguments: Vec<&str> = arguments.split(' ').collect();
-        let (code, stderr) = with_closed_stdout(&stream.project, &arguments);
-        assert_eq!(code, exit, "{arguments:?}\n{stderr}");
-        assert!(!stderr.contains("panicked"), "{stderr}");
-        if arguments.contains(&"json") {
-            let both = both_streams(&stream.project, &arguments);
-            let last = both.lines().last().unwrap();
-            let result: serde_json::Value = serde_json::from_str(last).unwrap();
-            assert_eq!(result["status"] == "failed", exit != 0, "{both}");
-        }
-    }
-}
-
-fn with_closed_stdout(project: &Project, arguments: &[&str]) -> (i32, String) {
-    let (reader, writer) = std::io::pipe().unwrap();
-    drop(reader);
-    let output = project.command(arguments).stdout(writer).output().unwrap();
-    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
-    (output.status.code().unwrap_or(-1), stderr)
-}
-
-/// As Airflow reads them: merged.
-fn both_streams(project: &Project, arguments: &[&str]) -> String {
-    use std::io::Read as _;
-    let (mut reader, writer) = std::io::pipe().unwrap();
-    let mut command = project.command(arguments);
-    command.stdout(writer.try_clone().unwrap()).stderr(writer);
-    let mut child = command.spawn().unwrap();
-    drop(command);
-    let mut text = String::new();
-    reader.read_to_string(&mut text).unwrap();
-    child.wait().unwrap();
-    text
 }

@@ -5,12 +5,13 @@ use std::time::Duration;
 use bullion::config::{self, LeasePlace, Postgres};
 use bullion::lease::Lease;
 
-use crate::source::{Source, url};
+use crate::source::Source;
+use crate::support::postgres::address;
 
 async fn places(name: &str, ttl: Duration) -> (Source, config::Lease) {
     let source = Source::new(name, "").await;
     let postgres = Postgres {
-        url: Some(url(name)),
+        url: Some(address(name)),
         password: None,
     };
     let place = LeasePlace::Postgres(postgres);

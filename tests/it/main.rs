@@ -15,6 +15,8 @@ mod heartbeat;
 mod ingest;
 mod ingest_faults;
 mod ingest_group;
+mod ingest_loss;
+mod ingest_manners;
 mod ingest_start;
 mod lease;
 mod new;

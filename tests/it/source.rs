@@ -3,18 +3,10 @@
 use std::path::PathBuf;
 use std::process::Command;
 
-use tokio_postgres::{Client, NoTls};
+use tokio_postgres::Client;
 
 use crate::project::Ran;
-
-/// An address of the running stack.
-fn stack(variable: &str) -> String {
-    std::env::var(variable).unwrap_or_else(|_| {
-        panic!(
-            "{variable} is not set: run by `make test`, or `make stack-up` and source .stack/env"
-        )
-    })
-}
+use crate::support::postgres::{address, connect};
 
 pub struct Source {
     pub name: String,
@@ -25,7 +17,7 @@ pub struct Source {
 impl Source {
     /// Makes the database `name` anew and runs `sql` in it.
     pub async fn new(name: &str, sql: &str) -> Source {
-        let server = connect(&stack("BULLION_POSTGRES_URL")).await;
+        let server = connect("postgres").await;
         for slot in server
             .query("SELECT slot_name::text FROM pg_replication_slots WHERE database = $1 AND NOT active", &[&name])
             .await
@@ -42,7 +34,7 @@ impl Source {
             .batch_execute(&format!("CREATE DATABASE {name}"))
             .await
             .unwrap();
-        let client = connect(&url(name)).await;
+        let client = connect(name).await;
         client.batch_execute(sql).await.unwrap();
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir(folder.path().join("jobs")).unwrap();
@@ -67,7 +59,7 @@ impl Source {
         command
             .args(arguments.split_whitespace())
             .current_dir(self.folder.path())
-            .env("BULLION_POSTGRES_URL", url(&self.name))
+            .env("BULLION_POSTGRES_URL", address(&self.name))
             .envs(environment.iter().copied());
         let output = tokio::task::spawn_blocking(move || command.output());
         Ran::from(output.await.unwrap().unwrap())
@@ -81,17 +73,4 @@ impl Source {
     pub async fn count(&self, sql: &str) -> i64 {
         self.client.query_one(sql, &[]).await.unwrap().get(0)
     }
-}
-
-/// The server's address, with another database.
-pub fn url(database: &str) -> String {
-    let url = stack("BULLION_POSTGRES_URL");
-    let (server, _) = url.rsplit_once('/').unwrap();
-    format!("{server}/{database}")
-}
-
-async fn connect(url: &str) -> Client {
-    let (client, connection) = tokio_postgres::connect(url, NoTls).await.unwrap();
-    tokio::spawn(connection);
-    client
 }

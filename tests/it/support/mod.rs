@@ -26,7 +26,7 @@ pub fn stack(variable: &str) -> String {
 
 pub fn http() -> reqwest::Client {
     bullion::tls::install();
-    reqwest::Client::new()
+    reqwest::Client::builder().no_proxy().build().unwrap()
 }
 
 /// Looks again and again until `look` gives something; never sleeps blindly.
@@ -43,6 +43,22 @@ pub async fn wait_for<T, F: Future<Output = Option<T>>>(
         assert!(Instant::now() < until, "waited {deadline:?} for {what}");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
+}
+
+/// What an end that takes long to come may take on a busy machine.
+const SLACK: Duration = Duration::from_secs(60);
+
+/// Looks again and again for as long, and insists each time.
+pub async fn stays<F: Future<Output = ()>>(long: Duration, mut insist: impl FnMut() -> F) {
+    let until = Instant::now() + long;
+    wait_for("the time to pass", long + SLACK, || {
+        let insisted = insist();
+        async move {
+            insisted.await;
+            (Instant::now() >= until).then_some(())
+        }
+    })
+    .await;
 }
 
 /// A number that the same seed gives again: what happens in a test is drawn from it.

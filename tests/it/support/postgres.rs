@@ -59,9 +59,7 @@ impl Source {
 
     /// The libpq-style address of this database, password included: for the environment of a child.
     pub fn url(&self) -> String {
-        let url = stack("BULLION_POSTGRES_URL");
-        let (server, _) = url.rsplit_once('/').unwrap();
-        format!("{server}/{}", self.name)
+        address(&self.name)
     }
 
     /// Starts a connector for these tables and waits until it runs. Topics are `<test>.public.<table>`.
@@ -173,10 +171,15 @@ async fn remove_leftovers(test: &str) {
     }
 }
 
-async fn connect(database: &str) -> Client {
+/// The server's address, password included, with this database.
+pub fn address(database: &str) -> String {
     let url = stack("BULLION_POSTGRES_URL");
     let (server, _) = url.rsplit_once('/').unwrap();
-    let (client, connection) = tokio_postgres::connect(&format!("{server}/{database}"), NoTls)
+    format!("{server}/{database}")
+}
+
+pub async fn connect(database: &str) -> Client {
+    let (client, connection) = tokio_postgres::connect(&address(database), NoTls)
         .await
         .unwrap();
     tokio::spawn(connection);
