@@ -6,6 +6,7 @@ use std::process::{Command, Output};
 use secrecy::ExposeSecret as _;
 
 use crate::engine::{Engine, PROGRAM, engine};
+use crate::support::without_stack;
 
 pub struct Project {
     pub engine: Engine,
@@ -67,6 +68,7 @@ impl Project {
     pub fn command(&self, arguments: &str) -> Command {
         let mut command = Command::new(PROGRAM);
         let password = self.engine.child.password.expose_secret();
+        without_stack(&mut command);
         command
             .args(arguments.split_whitespace())
             .current_dir(self.path(""))

@@ -11,6 +11,7 @@ pub mod project;
 pub mod stream;
 
 use std::future::Future;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 pub use engine::Engine;
@@ -22,6 +23,14 @@ pub fn stack(variable: &str) -> String {
     std::env::var(variable).unwrap_or_else(|_| {
         panic!("{variable} is not set: run `make test`, or `make stack-up` and source .stack/env")
     })
+}
+
+/// The stack's own variables are for the test: in a project's environment they would win over its files.
+pub fn without_stack(command: &mut Command) {
+    let ours = |name: &String| name.starts_with("BULLION_") && name != "BULLION_LIBCHDB";
+    for variable in std::env::vars().map(|(name, _)| name).filter(ours) {
+        command.env_remove(variable);
+    }
 }
 
 pub fn http() -> reqwest::Client {

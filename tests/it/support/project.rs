@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::{Engine, stack};
+use super::{Engine, stack, without_stack};
 
 pub struct Project {
     pub name: String,
@@ -77,17 +77,11 @@ impl Project {
 
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_bullion"));
+        without_stack(&mut command);
         command
             .args(arguments)
             .current_dir(self.folder.path())
             .envs(&self.environment);
-        for variable in std::env::vars().map(|(name, _)| name) {
-            // the stack's own variables are for the test, not for the project
-            let is_ours = variable.starts_with("BULLION_") && variable != "BULLION_LIBCHDB";
-            if is_ours && !self.environment.contains_key(&variable) {
-                command.env_remove(variable);
-            }
-        }
         command
     }
 
