@@ -31,8 +31,8 @@ MANIFEST = Path(os.environ.get("BULLION_MANIFEST", PROJECT / "manifest.json"))
 MANIFEST_VERSION = 1
 CLICKHOUSE = urlsplit(os.environ.get("BULLION_CLICKHOUSE_URL", "http://127.0.0.1:8123")).netloc
 
-# Midnight and the full hour are where windows meet. The jobs' own cron lines are for `bullion schedule`: here a window
-# whose data is late answers with exit code 75, and the task comes back.
+# Midnight and the full hour are where windows meet. The jobs' own cron lines are for `bullion schedule`: here a scheduled
+# window whose data is late answers with exit code 75, and the task comes back; a run by hand builds what it is told.
 EDGES = {"hour": "0 * * * *", "day": "0 0 * * *", "week": "0 0 * * 1", "month": "0 0 1 * *"}
 
 # What a retry cannot mend. Everything else, late data and a held lease included, is tried again.
@@ -41,11 +41,12 @@ FATAL = {2: "usage or configuration", 4: "an audit blocked the swap"}
 # Values reach the shell by its environment only: what is typed into the trigger form is never part of a command.
 COMMAND = (
     "set -euo pipefail; "
-    'exec "${BULLION_BIN:-bullion}" gold "$GOLD_JOB" --from "$WINDOW_FROM" --to "$WINDOW_TO" --output json'
+    'exec "${BULLION_BIN:-bullion}" gold "$GOLD_JOB" --from "$WINDOW_FROM" --to "$WINDOW_TO" $WINDOW_WAIT --output json'
 )
 # Instants, not dates: another zone's date is another window. Empty where a run has no interval, which bullion refuses.
 WINDOW = {
     "WINDOW_FROM": "{{ params['from'] or (data_interval_start.isoformat() if data_interval_start is defined else '') }}",
+    "WINDOW_WAIT": "{{ '--if-complete' if dag_run.run_type == 'scheduled' else '' }}",
     "WINDOW_TO": "{{ params['to'] or (data_interval_end.isoformat() if data_interval_end is defined else '') }}",
 }
 

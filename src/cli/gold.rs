@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::{Context, Outcome, out};
 use crate::error::{Error, Kind, Result};
+use crate::freshness::{self, Freshness};
 use crate::gold::{Pace, Summary, Work};
 use crate::job::{Dependency, GoldJob};
 use crate::ledger::Run;
@@ -27,6 +28,9 @@ pub struct Args {
     jobs: Vec<String>,
     #[command(flatten)]
     range: RangeArgs,
+    /// Exit 75 where a source has not passed the end of the windows yet, as `bullion schedule` would wait
+    #[arg(long)]
+    if_complete: bool,
 }
 
 /// Which windows: dates mean the job's zone, instants with an offset are exact.
@@ -92,8 +96,8 @@ fn usage(message: &str) -> Error {
 }
 
 pub async fn run(args: Args, context: Context) -> Result<Outcome> {
-    let (config, jobs) = context.declarations()?;
-    let jobs = jobs.select_gold(&args.jobs)?;
+    let (config, declared) = context.declarations()?;
+    let jobs = declared.select_gold(&args.jobs)?;
     if jobs.is_empty() {
         return Err(Error::new(Kind::Config, "there is no gold job to build")
             .advise("`bullion new gold NAME` writes one"));
@@ -119,6 +123,15 @@ pub async fn run(args: Args, context: Context) -> Result<Outcome> {
             );
             told.note(job, Err(Error::new(Kind::WindowsFailed, message)));
             continue;
+        }
+        if let (true, Some(last)) = (args.if_complete, windows.last()) {
+            let ops = &config.clickhouse.ops;
+            let found = freshness::of_window(&clickhouse, ops, &declared, job, *last).await?;
+            if let Freshness::Waiting(what) = found {
+                let message = format!("gold job {} was not built: {what}", job.name);
+                told.note(job, Err(Error::new(Kind::NotFresh, message)));
+                continue;
+            }
         }
         let work = Work {
             job,

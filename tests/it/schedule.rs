@@ -116,6 +116,15 @@ async fn a_fire_waits_until_every_partition_has_passed_the_windows_end() {
     );
     assert_eq!(project.ask("SELECT count() FROM gold.daily").await, "0");
 
+    // a run by hand may ask the same
+    let careful = "gold daily --date 2024-03-05 --if-complete";
+    let refused = project.run(careful).await.exits(75);
+    assert!(
+        refused.stderr.contains("has been read up to"),
+        "{}",
+        refused.stderr
+    );
+
     // within the grace it waits, and builds as soon as the last partition has passed the end
     let patient = bullion::job::GoldJob {
         grace: Duration::from_secs(u32::MAX.into()),
@@ -126,6 +135,7 @@ async fn a_fire_waits_until_every_partition_has_passed_the_windows_end() {
     let passed = project.sql("INSERT INTO ops.checkpoints VALUES ('bullion', 'shop.events', 1, 8, '2024-03-06 00:00:00', 8)");
     let (ended, ()) = tokio::join!(waiting, passed);
     assert_eq!(ended.unwrap().state, "done");
+    project.run(careful).await.exits(0);
 }
 
 #[tokio::test]
