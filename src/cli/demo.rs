@@ -177,7 +177,7 @@ impl Call {
         for sql in [
             "SELECT name, sum(cancelled) AS cancelled FROM gold.carrier_delays_by_day GROUP BY name ORDER BY 2 DESC LIMIT 5",
             "SELECT dest, count() AS flights, avg(arr_delay) FROM silver.flights GROUP BY dest ORDER BY flights DESC LIMIT 5",
-            "SELECT window_from, state, rows FROM ops.windows FINAL ORDER BY 1",
+            "SELECT window_from, state, rows FROM ops.windows ORDER BY 1",
         ] {
             out::line(format!("  {} sql{} \"{sql}\"", self.binary, self.data));
         }
