@@ -207,7 +207,24 @@ fn refused(text: &str) -> Error {
     // without a code it is not ClickHouse that answered but something before it: unknown, so sent again
     let kind = error_code(text).map_or(Kind::Busy, kind_of_code);
     let text = text.strip_prefix("bad response: ").unwrap_or(text);
-    Error::new(kind, format!("clickhouse refused: {}", text.trim()))
+    Error::new(
+        kind,
+        format!("clickhouse refused: {}", without_grammar(text.trim())),
+    )
+}
+
+/// A syntax error goes on with every word that could have stood there: four thousand characters nobody reads.
+fn without_grammar(text: &str) -> String {
+    match (
+        text.find(" Expected one of: "),
+        text.rfind(" (SYNTAX_ERROR)"),
+    ) {
+        (Some(from), Some(to)) if from < to => {
+            let (before, after) = (text.get(..from), text.get(to..));
+            format!("{}{}", before.unwrap_or(text), after.unwrap_or_default())
+        }
+        _ => text.to_owned(),
+    }
 }
 
 fn innermost(error: &dyn std::error::Error) -> String {
@@ -246,6 +263,17 @@ mod tests {
         assert_eq!(quote("x`; DROP TABLE y; --"), "`x\\`; DROP TABLE y; --`");
         assert_eq!(quote("a\\"), "`a\\\\`");
         assert_eq!(literal("it's \\ fine"), "'it\\'s \\\\ fine'");
+    }
+
+    #[test]
+    fn a_syntax_error_is_told_without_the_whole_grammar() {
+        let text = "Code: 62. DB::Exception: Syntax error: failed at position 1 (SELEC): SELEC 1. Expected one of: Query, \
+            SELECT. (SYNTAX_ERROR) (version 26.7)";
+        let told = refused(text).to_string();
+        assert!(
+            told.ends_with("SELEC 1. (SYNTAX_ERROR) (version 26.7)"),
+            "{told}"
+        );
     }
 
     #[test]
