@@ -49,7 +49,7 @@ impl Status {
             loop {
                 ticks.tick().await;
                 for (job, status) in self.jobs() {
-                    let rate = rates.of(&job, status.counters.messages);
+                    let rate = rates.of(&job, status.counters.rows);
                     heartbeat(&job, &status, rate);
                 }
             }
@@ -60,7 +60,7 @@ impl Status {
         loop {
             ticks.tick().await;
             for (job, status) in self.jobs() {
-                let rate = rates.of(&job, status.counters.messages);
+                let rate = rates.of(&job, status.counters.rows);
                 let line = lines
                     .entry(job.clone())
                     .or_insert_with(|| bars.add(live_line()));
@@ -100,7 +100,7 @@ fn describe(job: &str, status: &JobStatus, rate: f64) -> String {
     let lag = status.lag.map_or("?".to_owned(), |lag| lag.to_string());
     let fresh = freshness(status).map_or("?".to_owned(), |seconds| seconds.to_string());
     let rows = status.counters.rows;
-    format!("{job}: {rows} rows, {rate:.0} messages/s, lag {lag}, {fresh} s behind the source")
+    format!("{job}: {rows} rows, {rate:.0} rows/s, lag {lag}, {fresh} s behind the source")
 }
 
 /// Seconds between the source's latest change that we have seen and now.
@@ -109,17 +109,17 @@ fn freshness(status: &JobStatus) -> Option<i64> {
     Some((chrono::Utc::now().timestamp_millis() - seen) / 1000)
 }
 
-/// Messages per second since the last look, by job.
+/// Rows per second since the last look, by job.
 #[derive(Default)]
 struct Rates(BTreeMap<String, (Instant, u64)>);
 
 impl Rates {
-    fn of(&mut self, job: &str, messages: u64) -> f64 {
+    fn of(&mut self, job: &str, rows: u64) -> f64 {
         let now = Instant::now();
-        let last = self.0.insert(job.to_owned(), (now, messages));
+        let last = self.0.insert(job.to_owned(), (now, rows));
         last.map_or(0.0, |(then, before)| {
             let elapsed = now.duration_since(then).as_secs_f64();
-            messages.saturating_sub(before) as f64 / elapsed.max(0.001)
+            rows.saturating_sub(before) as f64 / elapsed.max(0.001)
         })
     }
 }

@@ -15,6 +15,7 @@ mod heartbeat;
 mod ingest;
 mod ingest_faults;
 mod ingest_group;
+mod ingest_kafka_lost;
 mod ingest_loss;
 mod ingest_manners;
 mod ingest_start;
