@@ -3,12 +3,12 @@
 use std::process::Stdio;
 
 use crate::gold::{SQL, daily};
-use crate::project::Project;
+use crate::support::EmbeddedProject;
 
 const RANGE: &str = "--from 2024-03-01 --to 2024-03-11";
 const CONTENTS: &str = "SELECT * FROM gold.daily ORDER BY ALL";
 
-async fn finished(project: &Project) -> u64 {
+async fn finished(project: &EmbeddedProject) -> u64 {
     let sql = "SELECT count() FROM ops.windows WHERE state IN ('done', 'unchanged')";
     project.ask(sql).await.parse().unwrap()
 }

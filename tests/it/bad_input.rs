@@ -16,7 +16,7 @@ fn fails(project: &Project, arguments: &str, exit: i32, words: &[&str]) {
     let arguments: Vec<&str> = arguments.split(' ').collect();
     let ended = project.run(&arguments);
     let text = ended.text();
-    assert_eq!(ended.code(), exit, "{arguments:?}\n{text}");
+    assert_eq!(ended.exit, exit, "{arguments:?}\n{text}");
     for words in words {
         assert!(
             text.contains(words),

@@ -1,18 +1,18 @@
 //! `bullion connectors` against the real Kafka Connect, Debezium and PostgreSQL.
 
-use crate::source::Source;
+use crate::support::SourceProject;
 
 const SHOP: &str = "CREATE TABLE orders (id int PRIMARY KEY); CREATE TABLE clicks (note text);";
 
 /// A connector of the test's own, as `bullion new connector` writes it.
-async fn declared(name: &str) -> Source {
-    let shop = Source::new(name, SHOP).await;
+async fn declared(name: &str) -> SourceProject {
+    let shop = SourceProject::new(name, SHOP).await;
     let command = format!("new connector {name} --from-postgres public.orders");
     shop.run(&command).await.exits(0);
     shop
 }
 
-fn change(shop: &Source, from: &str, to: &str) {
+fn change(shop: &SourceProject, from: &str, to: &str) {
     let file = format!("jobs/connectors/{}.json", shop.name);
     let text = shop.read(&file);
     assert!(text.contains(from), "{from} is not in\n{text}");

@@ -9,7 +9,7 @@ use crate::bank::{
     assert_same_gold, write_like_pgbench,
 };
 use crate::support::engine::OwnEngine;
-use crate::support::project::Running;
+use crate::support::program::Running;
 use crate::support::{Engine, Project, Source, wait_for};
 
 const KILLS_OF_INGEST: usize = 20;
@@ -100,7 +100,7 @@ async fn crashes_lose_nothing() {
 async fn wait_for_topics(project: &Project) {
     wait_for("both topics", Duration::from_secs(60), || async {
         let peek = project.run(&["ingest", "--peek", "1"]);
-        (peek.code() == 0 && peek.stdout().contains("history partition")).then_some(())
+        (peek.exit == 0 && peek.stdout.contains("history partition")).then_some(())
     })
     .await;
 }

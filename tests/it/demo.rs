@@ -1,47 +1,35 @@
 //! `bullion demo` and `bullion sql`, as a person who has just built the binary calls them.
 
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
-use crate::engine::PROGRAM;
+use crate::support::program::{PROGRAM, Ran, without_stack};
 
 /// Ten days of two jobs.
 const DAYS: u64 = 20;
 
 fn bullion(folder: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(PROGRAM);
+    without_stack(&mut command);
     command.args(arguments).current_dir(folder);
-    for (name, _) in std::env::vars_os() {
-        let text = name.to_string_lossy();
-        // where the engine's library lies is the only thing that the outside says
-        if text.starts_with("BULLION_") && text != "BULLION_LIBCHDB" && text != "BULLION_CACHE" {
-            command.env_remove(&name);
-        }
-    }
     command
 }
 
 #[track_caller]
-fn ran(command: &mut Command) -> Output {
-    let output = command.output().unwrap();
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{said}");
-    output
+fn ran(command: &mut Command) -> Ran {
+    Ran::from(command.output().unwrap()).exits(0)
 }
 
-/// The result line, the very last one.
 #[track_caller]
 fn result(command: &mut Command) -> Value {
-    let output = ran(command);
-    let text = String::from_utf8(output.stdout).unwrap();
-    serde_json::from_str(text.lines().last().unwrap()).unwrap()
+    ran(command).json()
 }
 
 #[track_caller]
 fn text(command: &mut Command) -> String {
-    String::from_utf8(ran(command).stdout).unwrap()
+    ran(command).stdout
 }
 
 fn step<'a>(result: &'a Value, name: &str) -> Vec<&'a str> {

@@ -2,7 +2,7 @@
 
 use secrecy::ExposeSecret as _;
 
-use crate::engine::engine;
+use crate::support::embedded_engine::engine;
 use crate::support::http;
 
 #[tokio::test(flavor = "multi_thread")]

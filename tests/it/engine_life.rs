@@ -12,7 +12,8 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 
 use rustix::process::{Pid, Signal};
 
-use crate::engine::{Engine, PROGRAM, client, engine, start};
+use crate::support::embedded_engine::{EmbeddedEngine, client, engine, start};
+use crate::support::program::PROGRAM;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_engine_on_the_same_folder_is_refused() {
@@ -68,7 +69,7 @@ fn a_bad_start_is_explained() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_acknowledged_survives_kill_9_and_a_stop() {
-    let Engine { mut child, folder } = engine().await;
+    let EmbeddedEngine { mut child, folder } = engine().await;
     client(&child)
         .query("CREATE TABLE t (n UInt64) ENGINE = MergeTree ORDER BY n")
         .execute()
@@ -98,7 +99,7 @@ async fn what_was_acknowledged_survives_kill_9_and_a_stop() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_detached_engine_is_found_again() {
-    let Engine { child, folder } = engine().await;
+    let EmbeddedEngine { child, folder } = engine().await;
     let url = child.url.clone();
     let pid = child.detach().unwrap();
     let found = Child::attach_or_start(Path::new(PROGRAM), folder.path())
@@ -145,7 +146,7 @@ async fn an_engine_ends_with_a_starter_that_was_killed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn parts_are_merged_while_nobody_asks() {
-    let Engine { child, folder } = engine().await;
+    let EmbeddedEngine { child, folder } = engine().await;
     let engine = client(&child);
     let create = "CREATE TABLE t (n UInt64) ENGINE = MergeTree ORDER BY n";
     engine.query(create).execute().await.unwrap();
@@ -179,7 +180,7 @@ fn end(pid: u32) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stop_ends_running_queries_in_time() {
-    let Engine {
+    let EmbeddedEngine {
         child,
         folder: _folder,
     } = engine().await;
@@ -235,7 +236,7 @@ async fn the_kafka_table_engine_reads_a_topic() {
     }
     engine.until("SELECT count() FROM t", 1000).await;
     assert_eq!(engine.count("SELECT sum(n) FROM t").await, 499_500);
-    let Engine {
+    let EmbeddedEngine {
         child,
         folder: _folder,
     } = engine;

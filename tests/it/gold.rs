@@ -1,6 +1,6 @@
 //! Gold on the real engine: what readers see, what the ledger says, and what is refused.
 
-use crate::project::Project;
+use crate::support::EmbeddedProject;
 
 pub const TOML: &str = r#"
 grain = "day"
@@ -18,8 +18,8 @@ GROUP BY day, kind
 ";
 
 /// Ten days of events, 2024-03-01 to 2024-03-10, and one daily job over them.
-pub async fn daily() -> Project {
-    let project = Project::new().await;
+pub async fn daily() -> EmbeddedProject {
+    let project = EmbeddedProject::new().await;
     project.write("jobs/gold/daily.toml", TOML);
     project.write("jobs/gold/daily.sql", SQL);
     project

@@ -1,12 +1,12 @@
 //! Every grain and type of time column on the real engine: one window is one partition, over clock changes too.
 
-use crate::project::Project;
+use crate::support::EmbeddedProject;
 
 const RANGE: &str = "{from:DateTime64(3, 'UTC')} AND at < {to:DateTime64(3, 'UTC')}";
 
 /// An event every ten minutes of October and November 2024, some without an amount.
-async fn events() -> Project {
-    let project = Project::new().await;
+async fn events() -> EmbeddedProject {
+    let project = EmbeddedProject::new().await;
     project
         .sql("CREATE TABLE events (at DateTime64(6, 'UTC'), amount Nullable(Float64)) ENGINE = MergeTree ORDER BY at")
         .await;
@@ -19,7 +19,7 @@ FROM numbers(61 * 144)",
     project
 }
 
-impl Project {
+impl EmbeddedProject {
     fn job(&self, name: &str, head: &str, time: &str) {
         let toml = format!("{head}\ntime_column = \"t\"\norder_by = [\"t\"]\n");
         self.write(&format!("jobs/gold/{name}.toml"), &toml);

@@ -26,7 +26,7 @@ async fn heartbeats_move_quiet_partitions() {
     project.succeed(&["migrate"]);
     wait_for("the topic", Duration::from_secs(60), || async {
         let peek = project.run(&["ingest", "--peek", "1"]);
-        (peek.code() == 0 && peek.stdout().contains("row")).then_some(())
+        (peek.exit == 0 && peek.stdout.contains("row")).then_some(())
     })
     .await;
 

@@ -54,7 +54,7 @@ async fn nothing_passes_a_dead_letter_that_cannot_be_written() {
     let aside = format!("{letters}_aside");
     stream.engine.ask(&rename(&letters, &aside)).await.unwrap();
     let ended = stream.catch_up();
-    assert_eq!(ended.code(), 2, "{}", ended.text());
+    assert_eq!(ended.exit, 2, "{}", ended.text());
     assert!(
         ended.text().contains("write dead letters"),
         "{}",
@@ -152,7 +152,7 @@ async fn a_peek_shows_fates_and_leaves_no_trace() {
     stream.topic.change('c', 4, "too many");
     stream.topic.flush();
     let peek = stream.project.succeed(&["ingest", "--peek", "3"]);
-    let lines: Vec<String> = peek.stdout().lines().map(str::to_owned).collect();
+    let lines: Vec<String> = peek.stdout.lines().map(str::to_owned).collect();
     assert_eq!(lines.len(), 3, "{}", peek.text());
     assert!(lines[0].starts_with("notes partition 0 offset 0: row ") && lines[0].contains("shown"));
     assert_eq!(lines[1], "notes partition 0 offset 1: reject bad_json");

@@ -134,7 +134,7 @@ async fn one_job_stops_and_the_others_go_on() {
     std::fs::remove_file(stream.project.path("jobs/silver/doomed.toml")).unwrap();
     let ended = stream.catch_up();
     let result = ended.json();
-    assert_eq!(ended.code(), 1, "{}", ended.text());
+    assert_eq!(ended.exit, 1, "{}", ended.text());
     assert_eq!(result["status"], "failed");
     assert_eq!(result["jobs"]["notes"]["failed"], serde_json::Value::Null);
     assert!(

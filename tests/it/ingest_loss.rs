@@ -49,7 +49,7 @@ async fn survivors_of_a_kill(name: &str, properties: &str) -> (u64, u64) {
     own.signal("CONT");
     stream.project.unset("BULLION_KAFKA_PROPERTIES");
     stream.project.unset("BULLION_UNSAFE_KAFKA_PROPERTIES");
-    assert_eq!(stream.catch_up().code(), 0);
+    assert_eq!(stream.catch_up().exit, 0);
     (u64::try_from(sent).unwrap(), stream.count().await)
 }
 
@@ -72,9 +72,9 @@ async fn auto_commit_is_refused() {
         .project
         .set("BULLION_KAFKA_PROPERTIES", "enable.auto.commit=true");
     let ended = stream.project.run(&["ingest", "--until-caught-up"]);
-    assert_eq!(ended.code(), 2, "{}", ended.text());
+    assert_eq!(ended.exit, 2, "{}", ended.text());
     assert!(
-        ended.stderr().contains(
+        ended.stderr.contains(
             "`kafka.properties.enable.auto.commit` cannot be set: offsets are committed only after"
         ),
         "{}",

@@ -19,7 +19,7 @@ async fn a_recreated_topic_stops_the_job_until_its_epoch_is_raised() {
     stream.topic.change('u', 1, "of the new topic");
     stream.topic.flush();
     let ended = stream.catch_up();
-    assert_eq!(ended.code(), 2, "{}", ended.text());
+    assert_eq!(ended.exit, 2, "{}", ended.text());
     assert!(
         ended.text().contains("deleted and created again"),
         "{}",
@@ -41,7 +41,7 @@ async fn a_recreated_topic_stops_the_job_until_its_epoch_is_raised() {
     stream.ends("noop");
     // back to the old number is refused, too
     stream.declare("notes", &stream.topic, "");
-    assert_eq!(stream.catch_up().code(), 2);
+    assert_eq!(stream.catch_up().exit, 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -64,7 +64,7 @@ async fn another_number_of_partitions_stops_the_job_at_the_start_and_in_mid_run(
             .contains("it has 3 partitions and not 1")
     );
     let ended = stream.catch_up();
-    assert_eq!(ended.code(), 2, "{}", ended.text());
+    assert_eq!(ended.exit, 2, "{}", ended.text());
     assert!(
         ended.text().contains("it has 3 partitions and not 1"),
         "{}",
@@ -80,7 +80,7 @@ async fn retention_that_has_passed_the_committed_offset_shows_the_gap() {
     stream.topic.insert(10..50);
     stream.topic.delete_below(0, 30).await;
     let ended = stream.catch_up();
-    assert_eq!(ended.code(), 1, "{}", ended.text());
+    assert_eq!(ended.exit, 1, "{}", ended.text());
     assert!(
         ended
             .text()

@@ -5,11 +5,11 @@ use std::time::Duration;
 use bullion::config::{self, LeasePlace, Postgres};
 use bullion::lease::Lease;
 
-use crate::source::Source;
+use crate::support::SourceProject;
 use crate::support::postgres::address;
 
-async fn places(name: &str, ttl: Duration) -> (Source, config::Lease) {
-    let source = Source::new(name, "").await;
+async fn places(name: &str, ttl: Duration) -> (SourceProject, config::Lease) {
+    let source = SourceProject::new(name, "").await;
     let postgres = Postgres {
         url: Some(address(name)),
         password: None,

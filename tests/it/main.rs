@@ -21,8 +21,6 @@ mod ingest_manners;
 mod ingest_start;
 mod lease;
 mod new;
-mod project;
 mod schedule;
-mod source;
 mod support;
 mod types;

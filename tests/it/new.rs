@@ -1,6 +1,6 @@
 //! `bullion new` against the real PostgreSQL.
 
-use crate::source::Source;
+use crate::support::SourceProject;
 
 const SHOP: &str = "
     CREATE TYPE mood AS ENUM ('sad', 'ok');
@@ -19,7 +19,7 @@ const SHOP: &str = "
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_silver_job_has_the_real_types_of_its_table() {
-    let shop = Source::new("new_silver", SHOP).await;
+    let shop = SourceProject::new("new_silver", SHOP).await;
     shop.run("new silver orders --from-postgres public.orders --topic-prefix shop")
         .await
         .exits(0);
@@ -66,7 +66,7 @@ async fn a_silver_job_has_the_real_types_of_its_table() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_table_without_a_key_is_warned_about_and_a_full_identity_is_no_key() {
-    let shop = Source::new("new_keyless", SHOP).await;
+    let shop = SourceProject::new("new_keyless", SHOP).await;
     shop.run("new silver clicks --from-postgres clicks")
         .await
         .exits(0);
@@ -81,7 +81,7 @@ async fn a_table_without_a_key_is_warned_about_and_a_full_identity_is_no_key() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_a_source_is_answered_with_what_to_do() {
-    let shop = Source::new("new_refused", SHOP).await;
+    let shop = SourceProject::new("new_refused", SHOP).await;
     for (arguments, exit, expected) in [
         (
             "new silver a --from-postgres public.ordrs",
@@ -127,7 +127,7 @@ async fn what_cannot_be_a_source_is_answered_with_what_to_do() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_source_that_is_down_is_worth_a_retry_and_a_wrong_password_is_not() {
-    let shop = Source::new("new_down", SHOP).await;
+    let shop = SourceProject::new("new_down", SHOP).await;
     let command = "new silver a --from-postgres orders";
     let down = [(
         "BULLION_POSTGRES_URL",
@@ -154,7 +154,7 @@ async fn a_source_that_is_down_is_worth_a_retry_and_a_wrong_password_is_not() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_new_gold_job_passes_check() {
-    let shop = Source::new("new_gold", SHOP).await;
+    let shop = SourceProject::new("new_gold", SHOP).await;
     shop.run("new silver orders --from-postgres orders")
         .await
         .exits(0);

@@ -12,7 +12,7 @@ use chrono::{DateTime, Utc};
 use secrecy::ExposeSecret as _;
 
 use crate::gold::{TOML, daily};
-use crate::project::Project;
+use crate::support::EmbeddedProject;
 
 const SILVER: &str = "topic = \"shop.events\"\nkey = [\"id\"]\n[columns]\nid = \"Int64\"\n";
 
@@ -21,7 +21,7 @@ fn at(text: &str) -> DateTime<Utc> {
 }
 
 /// The scheduler of a project, and what makes it stop.
-async fn scheduler(project: &Project) -> (Scheduler, impl Sized + use<>) {
+async fn scheduler(project: &EmbeddedProject) -> (Scheduler, impl Sized + use<>) {
     let password = project.engine.child.password.expose_secret().to_owned();
     let environment = [("BULLION_CLICKHOUSE_PASSWORD".to_owned(), password)];
     let file = project.path("bullion.toml");

@@ -1,9 +1,10 @@
 //! A ClickHouse for tests: the stack's, or an engine of the test's own that may be killed.
 
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use super::program::{PROGRAM, Running};
 use super::{http, stack, wait_for};
 
 /// Where queries go, and how they are let in.
@@ -59,7 +60,7 @@ pub struct OwnEngine {
     pub engine: Engine,
     folder: PathBuf,
     listen: String,
-    process: Option<Child>,
+    process: Option<Running>,
 }
 
 impl OwnEngine {
@@ -83,7 +84,7 @@ impl OwnEngine {
     }
 
     pub async fn restart(&mut self) {
-        let child = Command::new(env!("CARGO_BIN_EXE_bullion"))
+        let child = Command::new(PROGRAM)
             .args(["engine", "--listen", &self.listen, "--data"])
             .arg(&self.folder)
             .env("BULLION_ENGINE_USER", &self.engine.user)
@@ -92,7 +93,7 @@ impl OwnEngine {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        self.process = Some(child);
+        self.process = Some(Running(child));
         let engine = self.engine.clone();
         wait_for("the engine to answer", Duration::from_secs(30), || async {
             engine.ask("SELECT 1").await.ok()
@@ -102,24 +103,13 @@ impl OwnEngine {
 
     /// kill -9.
     pub fn kill(&mut self) {
-        if let Some(mut process) = self.process.take() {
-            process.kill().unwrap();
-            process.wait().unwrap();
+        if let Some(process) = self.process.take() {
+            process.kill();
         }
     }
 
     /// SIGSTOP and SIGCONT: connections stay open and nothing answers.
     pub fn signal(&self, name: &str) {
-        let process = self.process.as_ref().unwrap();
-        let done = Command::new("kill")
-            .args(["-s", name, &process.id().to_string()])
-            .status();
-        assert!(done.unwrap().success());
-    }
-}
-
-impl Drop for OwnEngine {
-    fn drop(&mut self) {
-        self.kill();
+        self.process.as_ref().unwrap().signal(name);
     }
 }

@@ -3,34 +3,37 @@
 //!
 //! Each test owns everything it touches: a PostgreSQL database, a connector and its topics, three ClickHouse
 //! databases and a consumer group, all named after it.
+//!
+//! | a folder of jobs, and… | what it runs against |
+//! |---|---|
+//! | `Project` | an `Engine`: the stack's, or an `OwnEngine` that is killed and comes back on its port; the stack's Kafka |
+//! | `EmbeddedProject` | an `EmbeddedEngine`, started through the library; nothing of the stack |
+//! | `SourceProject` | a database in the stack's PostgreSQL; no ClickHouse |
 
+pub mod embedded_engine;
+pub mod embedded_project;
 pub mod engine;
 pub mod kafka;
 pub mod postgres;
+pub mod program;
 pub mod project;
+pub mod source_project;
 pub mod stream;
 
 use std::future::Future;
-use std::process::Command;
 use std::time::{Duration, Instant};
 
+pub use embedded_project::EmbeddedProject;
 pub use engine::Engine;
 pub use postgres::Source;
 pub use project::Project;
+pub use source_project::SourceProject;
 
 /// An address of the running stack.
 pub fn stack(variable: &str) -> String {
     std::env::var(variable).unwrap_or_else(|_| {
         panic!("{variable} is not set: run `make test`, or `make stack-up` and source .stack/env")
     })
-}
-
-/// The stack's own variables are for the test: in a project's environment they would win over its files.
-pub fn without_stack(command: &mut Command) {
-    let ours = |name: &String| name.starts_with("BULLION_") && name != "BULLION_LIBCHDB";
-    for variable in std::env::vars().map(|(name, _)| name).filter(ours) {
-        command.env_remove(variable);
-    }
 }
 
 pub fn http() -> reqwest::Client {

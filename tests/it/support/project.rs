@@ -1,15 +1,14 @@
-//! A user's project: a folder of jobs, an environment, and `bullion` run in it.
+//! A user's project on the stack: a folder of jobs, an environment, and `bullion` run in it.
 
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::PathBuf;
-use std::process::{Child, Command, Output, Stdio};
-use std::time::Duration;
+use std::process::{Command, Stdio};
 
-use serde_json::Value;
 use tempfile::TempDir;
 
-use super::{Engine, stack, without_stack};
+use super::program::{PROGRAM, Ran, Running, without_stack};
+use super::{Engine, stack};
 
 pub struct Project {
     pub name: String,
@@ -76,7 +75,7 @@ impl Project {
     }
 
     pub fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_bullion"));
+        let mut command = Command::new(PROGRAM);
         without_stack(&mut command);
         command
             .args(arguments)
@@ -86,14 +85,14 @@ impl Project {
     }
 
     /// Runs to the end, whatever the exit code.
-    pub fn run(&self, arguments: &[&str]) -> Ended {
-        Ended(self.command(arguments).output().unwrap())
+    pub fn run(&self, arguments: &[&str]) -> Ran {
+        Ran::from(self.command(arguments).output().unwrap())
     }
 
     /// Runs to the end and insists on exit code 0.
-    pub fn succeed(&self, arguments: &[&str]) -> Ended {
+    pub fn succeed(&self, arguments: &[&str]) -> Ran {
         let ended = self.run(arguments);
-        assert_eq!(ended.code(), 0, "bullion {arguments:?}\n{}", ended.text());
+        assert_eq!(ended.exit, 0, "bullion {arguments:?}\n{}", ended.text());
         ended
     }
 
@@ -132,87 +131,3 @@ impl Drop for Project {
 
 /// Bytes of the log that are worth showing.
 const LOG_TAIL: usize = 6_000;
-
-pub struct Ended(Output);
-
-impl Ended {
-    pub fn code(&self) -> i32 {
-        self.0.status.code().unwrap_or(-1)
-    }
-
-    pub fn stdout(&self) -> String {
-        String::from_utf8_lossy(&self.0.stdout).into_owned()
-    }
-
-    pub fn stderr(&self) -> String {
-        String::from_utf8_lossy(&self.0.stderr).into_owned()
-    }
-
-    pub fn text(&self) -> String {
-        self.stdout() + &self.stderr()
-    }
-
-    /// The last line of stdout, as `--output json` promises it.
-    pub fn json(&self) -> Value {
-        let stdout = self.stdout();
-        let last = stdout.lines().last().unwrap_or_default();
-        serde_json::from_str(last)
-            .unwrap_or_else(|error| panic!("{error}: {stdout}\n{}", self.stderr()))
-    }
-}
-
-/// Killed when dropped, so that a failing test leaves nothing behind.
-pub struct Running(Child);
-
-impl Running {
-    /// kill -9.
-    pub fn kill(mut self) {
-        self.0.kill().unwrap();
-        self.0.wait().unwrap();
-    }
-
-    pub fn signal(&self, name: &str) {
-        let done = Command::new("kill")
-            .args(["-s", name, &self.0.id().to_string()])
-            .status();
-        assert!(done.unwrap().success());
-    }
-
-    /// Waits for the end; gives the exit code (128 + signal where a signal ended it).
-    pub fn wait(&mut self, deadline: Duration) -> i32 {
-        use std::os::unix::process::ExitStatusExt;
-        let until = std::time::Instant::now() + deadline;
-        loop {
-            if let Some(status) = self.0.try_wait().unwrap() {
-                return status
-                    .code()
-                    .unwrap_or_else(|| 128 + status.signal().unwrap_or(0));
-            }
-            assert!(
-                std::time::Instant::now() < until,
-                "still running after {deadline:?}"
-            );
-            std::thread::sleep(Duration::from_millis(10));
-        }
-    }
-
-    /// Bytes that were resident at most.
-    pub fn peak_memory(&self) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.0.id())).unwrap();
-        let line = status.lines().find(|line| line.starts_with("VmHWM:"));
-        let kib = line.and_then(|line| line.split_whitespace().nth(1));
-        kib.unwrap().parse::<u64>().unwrap() << 10
-    }
-
-    pub fn is_running(&mut self) -> bool {
-        self.0.try_wait().unwrap().is_none()
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        // already ended: nothing to kill
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}

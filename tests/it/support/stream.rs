@@ -1,7 +1,7 @@
 //! One silver job over a topic of the test's own: what a test of ingest starts from.
 
 use super::kafka::Topic;
-use super::project::Ended;
+use super::program::Ran;
 use super::{Engine, Project};
 
 pub struct Stream {
@@ -41,15 +41,15 @@ impl Stream {
     }
 
     /// `bullion ingest --until-caught-up`, whatever its exit code.
-    pub fn catch_up(&self) -> Ended {
+    pub fn catch_up(&self) -> Ran {
         self.project
             .run(&["ingest", "--until-caught-up", "--output", "json"])
     }
 
     /// The same, which must succeed with this status.
-    pub fn ends(&self, status: &str) -> Ended {
+    pub fn ends(&self, status: &str) -> Ran {
         let ended = self.catch_up();
-        assert_eq!(ended.code(), 0, "{}", ended.text());
+        assert_eq!(ended.exit, 0, "{}", ended.text());
         assert_eq!(ended.json()["status"], status, "{}", ended.text());
         ended
     }

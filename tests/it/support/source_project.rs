@@ -5,18 +5,18 @@ use std::process::Command;
 
 use tokio_postgres::Client;
 
-use crate::project::Ran;
-use crate::support::postgres::{address, connect};
+use super::postgres::{address, connect};
+use super::program::{PROGRAM, Ran};
 
-pub struct Source {
+pub struct SourceProject {
     pub name: String,
     pub client: Client,
     folder: tempfile::TempDir,
 }
 
-impl Source {
+impl SourceProject {
     /// Makes the database `name` anew and runs `sql` in it.
-    pub async fn new(name: &str, sql: &str) -> Source {
+    pub async fn new(name: &str, sql: &str) -> SourceProject {
         let server = connect("postgres").await;
         for slot in server
             .query("SELECT slot_name::text FROM pg_replication_slots WHERE database = $1 AND NOT active", &[&name])
@@ -38,7 +38,7 @@ impl Source {
         client.batch_execute(sql).await.unwrap();
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir(folder.path().join("jobs")).unwrap();
-        Source {
+        SourceProject {
             name: name.to_owned(),
             client,
             folder,
@@ -55,14 +55,13 @@ impl Source {
 
     /// Runs the binary in the folder, with the stack's addresses and these instead of some.
     pub async fn run_with(&self, arguments: &str, environment: &[(&str, &str)]) -> Ran {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_bullion"));
+        let mut command = Command::new(PROGRAM);
         command
             .args(arguments.split_whitespace())
             .current_dir(self.folder.path())
             .env("BULLION_POSTGRES_URL", address(&self.name))
             .envs(environment.iter().copied());
-        let output = tokio::task::spawn_blocking(move || command.output());
-        Ran::from(output.await.unwrap().unwrap())
+        Ran::of(command).await
     }
 
     pub async fn run(&self, arguments: &str) -> Ran {

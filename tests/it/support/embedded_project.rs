@@ -1,52 +1,21 @@
 //! A folder with jobs, an engine of its own and the binary: what a person has who builds gold.
 
 use std::path::PathBuf;
-use std::process::{Command, Output};
+use std::process::Command;
 
 use secrecy::ExposeSecret as _;
 
-use crate::engine::{Engine, PROGRAM, engine};
-use crate::support::without_stack;
+use super::embedded_engine::{EmbeddedEngine, engine};
+use super::program::{PROGRAM, Ran, without_stack};
 
-pub struct Project {
-    pub engine: Engine,
+pub struct EmbeddedProject {
+    pub engine: EmbeddedEngine,
 }
 
-/// What one run of the binary did.
-pub struct Ran {
-    pub exit: i32,
-    pub stdout: String,
-    pub stderr: String,
-}
-
-impl Ran {
-    /// Passes the run on when it ended like this; else shows what it said.
-    #[track_caller]
-    pub fn exits(self, exit: i32) -> Ran {
-        assert_eq!(self.exit, exit, "{}\n{}", self.stdout, self.stderr);
-        self
-    }
-
-    /// The result: the very last line.
-    pub fn json(&self) -> serde_json::Value {
-        serde_json::from_str(self.stdout.lines().last().unwrap()).unwrap()
-    }
-}
-
-impl From<Output> for Ran {
-    fn from(output: Output) -> Ran {
-        Ran {
-            exit: output.status.code().unwrap_or(-1),
-            stdout: String::from_utf8(output.stdout).unwrap(),
-            stderr: String::from_utf8(output.stderr).unwrap(),
-        }
-    }
-}
-
-impl Project {
-    pub async fn new() -> Project {
+impl EmbeddedProject {
+    pub async fn new() -> EmbeddedProject {
         let engine = engine().await;
-        let project = Project { engine };
+        let project = EmbeddedProject { engine };
         let toml = format!(
             "[clickhouse]\nurl = \"{}\"\nuser = \"{}\"\n",
             project.engine.child.url, project.engine.child.user
@@ -77,9 +46,7 @@ impl Project {
     }
 
     pub async fn run(&self, arguments: &str) -> Ran {
-        let mut command = self.command(arguments);
-        let output = tokio::task::spawn_blocking(move || command.output());
-        Ran::from(output.await.unwrap().unwrap())
+        Ran::of(self.command(arguments)).await
     }
 
     pub async fn sql(&self, sql: &str) {
