@@ -261,9 +261,18 @@ impl Connect {
         Ok(())
     }
 
+    /// Kafka Connect answers before its workers have heard of it: gone is what nobody lists and nobody runs.
     pub async fn delete(&self, name: &str) -> Result<()> {
         self.ask(Method::DELETE, &["connectors", name], None)
             .await?;
+        let deadline = Instant::now() + REBALANCE;
+        while self.status(name).await?.is_some() || self.names().await?.iter().any(|n| n == name) {
+            if Instant::now() > deadline {
+                let message = format!("connector {name} does not end");
+                return Err(Error::new(Kind::Busy, message).advise("see Kafka Connect's log"));
+            }
+            tokio::time::sleep(POLL).await;
+        }
         Ok(())
     }
 
