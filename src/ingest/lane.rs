@@ -10,6 +10,7 @@ use tokio::runtime::Handle;
 use super::write::{Target, Written};
 use crate::batch::{Batch, DeadLetter};
 use crate::checkpoint::InFlight;
+use crate::column;
 use crate::envelope::{Decoder, Fate, Message, Reject};
 use crate::error::{Error, Kind, Result};
 use crate::source::{Identity, Partition, RawMessage};
@@ -166,7 +167,8 @@ impl Lane {
         self.batch.reject(DeadLetter {
             partition: raw.partition(),
             offset: raw.offset(),
-            version: version(self.target.job.epoch, raw.offset()),
+            // of the row that this message would have been
+            version: column::version(self.target.job.epoch, raw.offset()),
             reason,
             column: reject.column.unwrap_or_default(),
             key: raw.key().map(<[u8]>::to_vec),
@@ -329,9 +331,4 @@ impl Lane {
         self.batch.checkpoint.forget(partition);
         self.in_flight.forget(partition);
     }
-}
-
-/// `_version` of the row that this message would have been.
-fn version(epoch: u8, offset: i64) -> u64 {
-    (u64::from(epoch) << 56) | (u64::try_from(offset).unwrap_or(0) << 8)
 }
