@@ -73,7 +73,8 @@ fn job() -> Result<SilverJob, String> {
     Ok(SilverJob {
         name: "orders".to_owned(),
         topic: "shop.public.orders".to_owned(),
-        format: Format::DebeziumJson,
+        format: Format::DEBEZIUM_JSON,
+        flattened: None,
         key: vec!["id".to_owned()],
         time_column: None,
         columns: COLUMNS.iter().map(column).collect::<Result<_, _>>()?,

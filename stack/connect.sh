@@ -5,8 +5,21 @@
 CONNECT_HEAP=512m
 
 connect_prepare() {
-    sed -e "s|@BROKER@|127.0.0.1:$(port kafka)|" -e "s|@REST@|127.0.0.1:$(port connect)|" -e "s|@PLUGINS@|$PLUGINS|" \
+    local folders
+    touch "$STATE/plugins"
+    folders=$PLUGINS$(sed 's/^/,/' "$STATE/plugins" | tr -d '\n')
+    sed -e "s|@BROKER@|127.0.0.1:$(port kafka)|" -e "s|@REST@|127.0.0.1:$(port connect)|" -e "s|@PLUGINS@|$folders|" \
         "$HERE/connect.properties.in" >"$STATE/connect.properties"
+}
+
+# add_plugins PART: the worker reads its folders when it starts.
+add_plugins() {
+    local part=$1 folder
+    declare -F "${part}_plugins" >/dev/null || return 0
+    folder=$("${part}_plugins")
+    grep -qsxF "$folder" "$STATE/plugins" && return
+    echo "$folder" >>"$STATE/plugins"
+    ! alive connect || { stop connect && start connect; }
 }
 
 # The worker inherits BULLION_* from the env file: connector files name passwords as ${env:BULLION_…}.

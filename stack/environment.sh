@@ -1,6 +1,6 @@
 # shellcheck shell=bash disable=SC2034 # names are used across the sourced files
 # The state folder: lock, ports, passwords, and the env file that tests and people source.
-# Sourced by `stack`; needs STATE, CACHE, PARTS.
+# Sourced by `stack`; needs STATE, CACHE, PARTS, OPTIONAL.
 
 lock_state() {
     mkdir -p "$STATE/log"
@@ -27,7 +27,7 @@ load_state() {
 choose_ports() {
     local name
     : >"$STATE/ports"
-    for name in "${PARTS[@]}" controller; do
+    for name in "${PARTS[@]}" "${OPTIONAL[@]}" controller; do
         echo "$name $(free_port)" >>"$STATE/ports"
     done
 }
@@ -36,10 +36,12 @@ port() { sed -n "s/^$1 //p" "$STATE/ports"; }
 
 random_password() { od -An -N12 -tx1 /dev/urandom | tr -d ' \n'; }
 
+# Parts that `up` does not start have their addresses and passwords here too: Connect takes its environment once.
 write_env() {
-    local postgres_password clickhouse_password
+    local postgres_password clickhouse_password mariadb_password
     postgres_password=$(random_password)
     clickhouse_password=$(random_password)
+    mariadb_password=$(random_password)
     (umask 077 && cat >"$STATE/env.new") <<ENV
 BULLION_STACK=$(printf %q "$STATE")
 BULLION_KAFKA_BROKERS=127.0.0.1:$(port kafka)
@@ -52,6 +54,11 @@ BULLION_POSTGRES_URL=postgres://postgres:$postgres_password@127.0.0.1:$(port pos
 BULLION_CLICKHOUSE_URL=http://127.0.0.1:$(port clickhouse)
 BULLION_CLICKHOUSE_USER=bullion
 BULLION_CLICKHOUSE_PASSWORD=$clickhouse_password
+BULLION_MARIADB_HOST=127.0.0.1
+BULLION_MARIADB_PORT=$(port mariadb)
+BULLION_MARIADB_USER=bullion
+BULLION_MARIADB_PASSWORD=$mariadb_password
+BULLION_MYSQL_URL=mysql://bullion:$mariadb_password@127.0.0.1:$(port mariadb)
 BULLION_LIBCHDB=$(printf %q "$CACHE/libchdb/libchdb.so")
 ENV
     mv "$STATE/env.new" "$STATE/env"

@@ -6,6 +6,9 @@ KAFKA_VERSION=4.3.1
 DEBEZIUM_VERSION=3.7.0.Final
 LIBCHDB_VERSION=26.7.3-stable.1 # npm's `latest` is older and loses data: see src/embedded
 
+# Newer ones of this connector do not resolve from Maven Central.
+DEBEZIUM_MARIADB_VERSION=3.5.0.Final
+
 KAFKA_JARS=$CACHE/kafka-$KAFKA_VERSION
 PLUGINS=$CACHE/connect-plugins-$DEBEZIUM_VERSION
 
@@ -14,7 +17,8 @@ fetch() {
     need_command java default-jre-headless
     need_postgres
     need_jars "$KAFKA_JARS" kafka.pom.xml "Kafka and Kafka Connect $KAFKA_VERSION"
-    need_jars "$PLUGINS/debezium-postgres" debezium.pom.xml "Debezium $DEBEZIUM_VERSION"
+    need_jars "$PLUGINS/debezium-postgres" debezium.pom.xml "Debezium $DEBEZIUM_VERSION" \
+        -Ddebezium.connector=postgres -Ddebezium.version="$DEBEZIUM_VERSION"
     need_libchdb
 }
 
@@ -42,16 +46,18 @@ need_postgres() {
     as_root rm -f "$conf"
 }
 
+# need_jars FOLDER POM WHAT [-DNAME=VALUE…]
 # Downloads go to a folder that gets its name only when complete.
 need_jars() {
     local folder=$1 pom=$2 what=$3
+    shift 3
     [ -d "$folder" ] && return
     need_command mvn maven
     say "downloading $what (Maven Central)"
     mkdir -p "$(dirname "$folder")"
     rm -rf "$folder.part"
     mvn -q -B -Dstyle.color=never -f "$HERE/$pom" dependency:copy-dependencies -DoutputDirectory="$folder.part" \
-        -Dkafka.version="$KAFKA_VERSION" -Ddebezium.version="$DEBEZIUM_VERSION"
+        -Dkafka.version="$KAFKA_VERSION" "$@"
     mv "$folder.part" "$folder"
 }
 

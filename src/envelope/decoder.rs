@@ -4,6 +4,7 @@ use super::fate::{Fate, Reason, Reject, Skip};
 use super::image::{Part, Plan, Progress};
 use super::key;
 use super::open::{Shape, Shapes, close};
+use super::rewrite::Rewrite;
 use super::schema::Wires;
 use super::skeleton::Skeleton;
 use super::walk::{self, Envelope, Source, by_shape};
@@ -28,6 +29,8 @@ pub struct Message<'a> {
 #[derive(Debug)]
 pub struct Decoder {
     plan: Plan,
+    /// for every format but Debezium's plain JSON envelope
+    rewrite: Option<Box<Rewrite>>,
     values: Shapes,
     keys: Shapes,
     progress: Progress,
@@ -39,6 +42,7 @@ impl Decoder {
         let plan = Plan::new(job);
         let bare = |part| Shape::new(&plan, part, &Wires::new());
         Decoder {
+            rewrite: Rewrite::of(job),
             values: Shapes {
                 bare: bare(Part::KeyOfRow),
                 known: Vec::new(),
@@ -61,6 +65,19 @@ impl Decoder {
     /// Appends exactly one row for [`Fate::Row`], and nothing otherwise.
     pub fn decode(&mut self, message: &Message<'_>, rows: &mut Rows) -> Fate {
         self.source_time = None;
+        let Some(mut rewrite) = self.rewrite.take() else {
+            return self.envelope(message, rows);
+        };
+        let fate = match rewrite.message(message) {
+            Ok(rewritten) => self.envelope(&rewritten, rows),
+            Err(fate) => fate,
+        };
+        self.rewrite = Some(rewrite);
+        fate
+    }
+
+    #[inline]
+    fn envelope(&mut self, message: &Message<'_>, rows: &mut Rows) -> Fate {
         match self.change(message, rows) {
             Ok(Fate::Row) => Fate::Row,
             Ok(other) => {

@@ -15,12 +15,14 @@
 
 mod decoder;
 mod fate;
+mod flattened;
 mod image;
 mod json;
 mod key;
 mod number;
 mod open;
 mod placeholder;
+mod rewrite;
 mod scalar;
 mod schema;
 mod skeleton;

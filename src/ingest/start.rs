@@ -76,7 +76,8 @@ mod tests {
         let job = SilverJob {
             name: "orders".to_owned(),
             topic: "t".to_owned(),
-            format: Format::DebeziumJson,
+            format: Format::DEBEZIUM_JSON,
+            flattened: None,
             key: Vec::new(),
             time_column: None,
             columns: Vec::new(),

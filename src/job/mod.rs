@@ -10,8 +10,8 @@ pub use gold::{
     partition_expression, partition_id,
 };
 pub use silver::{
-    Column, DeletePolicy, Encoding, Format, NewColumnPolicy, NullPolicy, Policies, SYSTEM_COLUMNS,
-    SilverJob, TruncatePolicy, ValuePolicy,
+    Column, DeletePolicy, Deletes, Encoding, Flattened, Format, NewColumnPolicy, NullPolicy,
+    Policies, SYSTEM_COLUMNS, Shape, SilverJob, TruncatePolicy, ValuePolicy, Wire,
 };
 
 use crate::config::Config;

@@ -1,7 +1,9 @@
 //! A silver job: which topic, which key, which columns of which type, and what to do with the odd ones.
 
+mod format;
 mod read;
 
+pub use format::{Deletes, Flattened, Format, Shape, Wire};
 pub use read::SYSTEM_COLUMNS;
 pub(super) use read::read;
 
@@ -14,6 +16,8 @@ pub struct SilverJob {
     pub name: String,
     pub topic: String,
     pub format: Format,
+    /// for a format whose shape is [`Shape::Flattened`], and only for it
+    pub flattened: Option<Flattened>,
     /// source fields that identify a row, in the order of the table's ORDER BY; empty: no key
     pub key: Vec<String>,
     /// event time of a row, by its table name, where the job declares one
@@ -46,12 +50,6 @@ pub enum NullPolicy {
     Reject,
     /// the empty array: NULL and `{}` are then the same
     Empty,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
-    /// Debezium's envelope as JSON, with or without the embedded schema
-    DebeziumJson,
 }
 
 /// How a source writes a value that JSON does not describe by itself.

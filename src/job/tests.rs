@@ -57,6 +57,28 @@ fn an_array_takes_null_only_where_the_job_says_as_what() {
 }
 
 #[test]
+fn a_flattened_job_says_how_deletes_are_shown_unless_it_has_no_key() {
+    let format = "format = \"flattened-json\"\nkey =";
+    let text = ORDERS.replace(
+        "key =",
+        &format!("deletes = \"rewrite\"\nadded_prefix = \"x_\"\n{format}"),
+    );
+    let jobs = load(&[("silver/orders.toml", &text)]).unwrap();
+    let declared = jobs.silver[0].flattened.clone().unwrap();
+    assert_eq!(
+        (declared.deletes, declared.prefix.as_str()),
+        (Deletes::Rewrite, "x_")
+    );
+    let keyless = ORDERS.replace("key = [\"id\"]", "format = \"flattened-json\"");
+    let jobs = load(&[("silver/orders.toml", &keyless)]).unwrap();
+    let declared = jobs.silver[0].flattened.clone().unwrap();
+    assert_eq!(
+        (declared.deletes, declared.prefix.as_str()),
+        (Deletes::None, "__")
+    );
+}
+
+#[test]
 fn three_faults_in_one_job_are_all_reported() {
     let broken = ORDERS
         .replace("key = [\"id\"]", "key = [\"idd\"]")
@@ -109,6 +131,16 @@ fn what_clickhouse_or_the_versions_cannot_hold_is_refused() {
             "`null` is for arrays; a DateTime64(6, 'UTC') takes NULL",
         ),
         ("key =", "epoch = 256\nkey =", "from 1 to 255"),
+        (
+            "key =",
+            "format = \"flattened-json\"\nkey =",
+            "`deletes` is missing: say how the flattened topic shows a deleted row",
+        ),
+        (
+            "key =",
+            "deletes = \"rewrite\"\nkey =",
+            "orders.toml:3: `deletes` and `added_prefix` are for flattened formats",
+        ),
         (
             "[\"card_number\"]",
             "[\"amount\"]",

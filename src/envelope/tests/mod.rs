@@ -1,6 +1,7 @@
 //! What a job decodes, told in messages.
 
 mod captured;
+mod flattened;
 mod folds;
 mod odd_input;
 mod samples;
@@ -24,7 +25,8 @@ pub(super) fn job(more: &[(&str, &str, Encoding)]) -> SilverJob {
     SilverJob {
         name: "orders".into(),
         topic: "shop.public.orders".into(),
-        format: Format::DebeziumJson,
+        format: Format::DEBEZIUM_JSON,
+        flattened: None,
         key: vec!["id".into()],
         time_column: None,
         columns: base.iter().chain(more).map(column).collect(),

@@ -4,12 +4,12 @@ use crate::column::Type;
 use crate::document::{Entry, Located, Section};
 use crate::fault::suggestion;
 
+use super::format::{DELETES as SHOWN_DELETES, FORMATS, PLANNED};
 use super::{
-    Column, DeletePolicy, Encoding, Format, NewColumnPolicy, NullPolicy, Policies, SilverJob,
-    TruncatePolicy, ValuePolicy,
+    Column, DeletePolicy, Deletes, Encoding, Flattened, Format, NewColumnPolicy, NullPolicy,
+    Policies, Shape, SilverJob, TruncatePolicy, ValuePolicy,
 };
 
-const FORMATS: [(&str, Format); 1] = [("debezium-json", Format::DebeziumJson)];
 const ENCODINGS: [(&str, Encoding); 8] = [
     ("plain", Encoding::Plain),
     ("days", Encoding::Days),
@@ -49,8 +49,9 @@ impl Encoding {
 /// `None` where so much is missing that there is no job to speak of; the faults say why.
 pub(in crate::job) fn read(name: &str, root: Section<'_>) -> Option<SilverJob> {
     let topic = root.required_text("topic");
-    let format = root.choice("format", &FORMATS);
+    let format = format(&root);
     let key = root.texts("key");
+    let flattened = flattened(&root, format, key.is_empty());
     let time_column = root.text("time_column");
     let exclude = root.texts("exclude");
     let epoch = epoch(&root);
@@ -73,13 +74,51 @@ pub(in crate::job) fn read(name: &str, root: Section<'_>) -> Option<SilverJob> {
     Some(SilverJob {
         name: name.to_owned(),
         topic: topic?.value,
-        format: format.unwrap_or(Format::DebeziumJson),
+        format,
+        flattened,
         key: key.into_iter().map(|field| field.value).collect(),
         time_column: time_column.map(|column| column.value),
         columns: columns.into_iter().map(|column| column.value).collect(),
         exclude: exclude.into_iter().map(|field| field.value).collect(),
         policies,
         epoch,
+    })
+}
+
+fn format(root: &Section<'_>) -> Format {
+    let format = root.choice("format", &FORMATS);
+    let format = format.unwrap_or(Format::DEBEZIUM_JSON);
+    if PLANNED.contains(&format) {
+        root.fault(0, format!("`format`: {} is not read yet", format.as_str()));
+    }
+    format
+}
+
+/// `deletes` and `added_prefix`, which only a flattened topic has.
+fn flattened(root: &Section<'_>, format: Format, keyless: bool) -> Option<Flattened> {
+    let line = root.text("deletes").map(|word| word.line);
+    let deletes = root.choice("deletes", &SHOWN_DELETES);
+    let prefix = root.text("added_prefix");
+    if format.shape != Shape::Flattened {
+        for line in [line, prefix.map(|prefix| prefix.line)]
+            .into_iter()
+            .flatten()
+        {
+            let message = "`deletes` and `added_prefix` are for flattened formats";
+            root.fault(line, message);
+        }
+        return None;
+    }
+    if line.is_none() && !keyless {
+        root.fault(
+            0,
+            "`deletes` is missing: say how the flattened topic shows a deleted row: \
+             \"tombstone\" (a null value), \"rewrite\" (`__deleted`), or \"none\" (not at all, so deleted rows stay in silver)",
+        );
+    }
+    Some(Flattened {
+        deletes: deletes.unwrap_or(Deletes::None),
+        prefix: prefix.map_or_else(|| Flattened::PREFIX.to_owned(), |prefix| prefix.value),
     })
 }
 
