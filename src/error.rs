@@ -37,6 +37,8 @@ pub enum Kind {
     NotFound,
     /// some windows of the run were not built
     WindowsFailed,
+    /// some dead letters were rejected again by a replay
+    StillRejected,
     /// an audit with severity `block` found rows
     AuditBlocked,
     /// another process works on the same target
@@ -119,7 +121,7 @@ impl Kind {
             Kind::TooManyRejects => (
                 Never,
                 1,
-                "look at ops.dead_letters for the reasons, correct the job, start again",
+                "`bullion dlq list` shows the reasons; correct the job and start again, or let them pass: `ingest --no-breaker`",
             ),
             Kind::Query => (Never, 1, "read the server's message above"),
             Kind::NotFound => (
@@ -131,6 +133,11 @@ impl Kind {
                 Never,
                 3,
                 "run the same command again: finished windows are kept",
+            ),
+            Kind::StillRejected => (
+                Never,
+                3,
+                "`bullion dlq list` shows their reasons; correct the job, or discard them",
             ),
             Kind::AuditBlocked => (
                 Never,

@@ -24,6 +24,7 @@ pub mod config;
 pub mod connectors;
 pub mod cron;
 pub mod demo;
+pub mod dlq;
 pub mod document;
 pub mod embedded;
 pub mod envelope;

@@ -21,6 +21,9 @@ pub struct Args {
     /// End when each partition has reached the end it had at the start
     #[arg(long)]
     until_caught_up: bool,
+    /// Go on with a job whose messages are mostly rejected: all of them become dead letters
+    #[arg(long)]
+    no_breaker: bool,
     /// Show what would become of the next N messages of each job, and write nothing
     #[arg(long, value_name = "N", conflicts_with = "until_caught_up")]
     peek: Option<usize>,
@@ -39,6 +42,7 @@ pub async fn run(args: Args, context: Context) -> Result<Outcome> {
     let request = Request {
         jobs,
         until_caught_up: args.until_caught_up,
+        no_breaker: args.no_breaker,
     };
     let status = Status::default();
     let shown = tokio::spawn(status.clone().show(out::is_terminal()));
@@ -86,7 +90,7 @@ fn line(name: &str, counters: &Counters, failed: Option<&Error>) -> String {
     );
     for (reason, count) in &counters.rejects {
         line.push_str(&format!(
-            "\n  rejected {count} {reason}: see ops.dead_letters"
+            "\n  rejected {count} {reason}: see `bullion dlq list`"
         ));
     }
     if let Some(error) = failed {

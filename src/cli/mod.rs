@@ -5,6 +5,7 @@ mod check;
 mod config;
 mod connectors;
 mod demo;
+mod dlq;
 mod engine;
 mod gold;
 mod ingest;
@@ -41,7 +42,7 @@ Exit codes:
     0  done, also when there was nothing to do
     1  failed, worth a retry
     2  usage or configuration: a retry changes nothing
-    3  some windows failed; the finished ones are kept
+    3  some windows failed, or some dead letters again; the finished ones are kept
     4  an audit blocked the swap: readers keep the old rows
    75  another process holds the lease, or the window's input is not complete yet
   130  SIGINT    143  SIGTERM
@@ -96,6 +97,8 @@ enum Command {
     Migrate(migrate::Args),
     /// Keep silver tables fresh from their topics, until a signal comes
     Ingest(ingest::Args),
+    /// List, show, replay or discard messages that could not become rows
+    Dlq(dlq::Args),
     /// Build windows of gold jobs
     Gold(gold::Args),
     /// Build many windows of one gold job; started again, it goes on where it stopped
@@ -218,6 +221,7 @@ impl Command {
             Command::Connectors(args) => connectors::run(args, context).await,
             Command::New(args) => new::run(args, context).await,
             Command::Migrate(args) => migrate::run(args, context).await,
+            Command::Dlq(args) => dlq::run(args, context).await,
             Command::Gold(args) => gold::run(args, context).await,
             Command::Backfill(args) => backfill::run(args, context).await,
             Command::Schedule(args) => schedule::run(args, context).await,

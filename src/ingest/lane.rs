@@ -7,20 +7,18 @@ use std::time::Instant;
 
 use tokio::runtime::Handle;
 
+use super::breaker::Breaker;
 use super::write::{Target, Written};
 use crate::batch::{Batch, DeadLetter};
 use crate::checkpoint::InFlight;
 use crate::column;
 use crate::envelope::{Decoder, Fate, Message, Reject};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
+use crate::job::SilverJob;
 use crate::source::{Identity, Partition, RawMessage};
 
 /// Writes under way per job: one is encoded while ClickHouse works on the other.
 const MOST_IN_FLIGHT: usize = 2;
-/// The breaker looks at this many messages at a time …
-const BREAKER_WINDOW: u32 = 1_000;
-/// … and stops the job when so many of them are rejected: a wrong job, not a few bad messages.
-const BREAKER_REJECTS: u32 = 500;
 
 pub struct Lane {
     pub target: Arc<Target>,
@@ -37,7 +35,7 @@ pub struct Lane {
     most_bytes: usize,
     decoder: Decoder,
     batch: Batch,
-    breaker: Breaker,
+    pub breaker: Breaker,
 }
 
 /// A partition that is ours.
@@ -65,12 +63,6 @@ pub struct Counters {
     pub inserts: u64,
     /// latest time of the source, milliseconds since 1970
     pub source_time: Option<i64>,
-}
-
-#[derive(Default)]
-struct Breaker {
-    messages: u32,
-    rejects: u32,
 }
 
 /// The end of one write, as it reaches the consuming thread.
@@ -113,10 +105,14 @@ impl Lane {
         };
         self.counters.messages += 1;
         let fate = self.decoder.decode(&message, &mut self.batch.rows);
+        let mut rejected = None;
         match fate {
             Fate::Row => self.counters.rows += 1,
             Fate::Skip(skip) => *self.counters.skips.entry(skip.as_str()).or_default() += 1,
-            Fate::Reject(reject) => self.reject(raw, reject),
+            Fate::Reject(reject) => {
+                rejected = Some(reject.reason.as_str());
+                self.reject(raw, reject);
+            }
             Fate::Fail(error) => {
                 let place = format!("partition {} offset {}", raw.partition(), raw.offset());
                 self.fail(error.context(format!("topic {} {place}", self.target.job.topic)));
@@ -126,7 +122,7 @@ impl Lane {
         let source_time = self.decoder.source_time();
         self.counters.source_time = self.counters.source_time.max(source_time);
         self.cover(raw.partition(), raw.offset() + 1, source_time, now);
-        self.mind_breaker();
+        self.mind_breaker(rejected);
     }
 
     /// The partition ends at `next`: what lies between (control records) needs no fate.
@@ -152,7 +148,6 @@ impl Lane {
         let reason = reject.reason.as_str();
         let count = self.counters.rejects.entry(reason).or_default();
         *count += 1;
-        self.breaker.rejects += 1;
         if *count == 1 {
             tracing::warn!(
                 job = self.target.job.name,
@@ -164,47 +159,18 @@ impl Lane {
                 "message rejected; it stays in ops.dead_letters, further ones of this reason are only counted"
             );
         }
-        self.batch.reject(DeadLetter {
-            partition: raw.partition(),
-            offset: raw.offset(),
-            // of the row that this message would have been
-            version: column::version(self.target.job.epoch, raw.offset()),
-            reason,
-            column: reject.column.unwrap_or_default(),
-            key: raw.key().map(<[u8]>::to_vec),
-            value: raw.value().map(<[u8]>::to_vec),
-            headers: raw.headers(),
-            message_time: raw.timestamp(),
-        });
+        self.batch
+            .reject(dead_letter(&self.target.job, raw, reject));
     }
 
-    fn mind_breaker(&mut self) {
-        self.breaker.messages += 1;
-        if self.breaker.rejects >= BREAKER_REJECTS {
-            let counted: Vec<String> = self
-                .counters
-                .rejects
-                .iter()
-                .map(|(reason, count)| format!("{count} {reason}"))
-                .collect();
+    fn mind_breaker(&mut self, rejected: Option<&'static str>) {
+        if let Some(error) = self.breaker.count(&self.target.job, rejected) {
             let evidence = std::mem::take(&mut self.batch.dead_letters);
-            self.fail(Error::new(
-                Kind::TooManyRejects,
-                format!(
-                    "job {}: {} of the last {} messages of topic {} were rejected ({})",
-                    self.target.job.name,
-                    self.breaker.rejects,
-                    self.breaker.messages,
-                    self.target.job.topic,
-                    counted.join(", ")
-                ),
-            ));
+            self.fail(error);
             // written without their offsets: a person can look at them, and the corrected job reads them again
             for letter in evidence {
                 self.batch.reject(letter);
             }
-        } else if self.breaker.messages >= BREAKER_WINDOW {
-            self.breaker = Breaker::default();
         }
     }
 
@@ -330,5 +296,21 @@ impl Lane {
         self.owned.remove(&partition);
         self.batch.checkpoint.forget(partition);
         self.in_flight.forget(partition);
+    }
+}
+
+/// The message as it came, and why it is no row.
+pub fn dead_letter(job: &SilverJob, raw: &RawMessage<'_>, reject: Reject) -> DeadLetter {
+    DeadLetter {
+        partition: raw.partition(),
+        offset: raw.offset(),
+        // of the row that this message would have been
+        version: column::version(job.epoch, raw.offset()),
+        reason: reject.reason.as_str(),
+        column: reject.column.unwrap_or_default(),
+        key: raw.key().map(<[u8]>::to_vec),
+        value: raw.value().map(<[u8]>::to_vec),
+        headers: raw.headers(),
+        message_time: raw.timestamp(),
     }
 }

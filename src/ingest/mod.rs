@@ -6,12 +6,14 @@
 //! | `drain`     | the end: what is under way is finished and committed                     |
 //! | `tell`      | counters, lags, freshness by heartbeats, `ops.checkpoints`               |
 //! | `rebalance` | partitions come and go: start offsets, drain before giving up            |
-//! | `lane`      | one job: decoder, batch, batches under way, breaker                      |
+//! | `lane`      | one job: decoder, batch, batches under way                               |
+//! | `breaker`   | stops a job whose input is mostly rejects                                |
 //! | `write`     | one batch becomes durable, with retries by kind of error                 |
 //! | `start`     | from which offset a partition is read                                    |
 //! | `status`    | counters and lag, shown as live lines or heartbeats                      |
 //! | `peek`      | fates and rows of the next messages, nothing written                     |
 
+mod breaker;
 mod consume;
 mod drain;
 mod heartbeat;
@@ -28,12 +30,14 @@ use std::future::Future;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
+pub use breaker::Breaker;
 use consume::{Consuming, Pace, Routes};
 use heartbeat::Heartbeats;
 pub use lane::Counters;
 use lane::Lane;
+pub use lane::dead_letter;
 pub use status::Status;
-use write::Target;
+pub use write::{Target, Written};
 
 use crate::config::Config;
 use crate::error::{Error, Kind, Result};
@@ -62,6 +66,8 @@ pub struct JobEnd {
 pub struct Request {
     pub jobs: Vec<SilverJob>,
     pub until_caught_up: bool,
+    /// a job whose messages are mostly rejected goes on: all of them are wanted as dead letters
+    pub no_breaker: bool,
 }
 
 /// Reads the jobs' topics until a signal comes, or until each partition has reached the end it had at the start.
@@ -187,6 +193,9 @@ async fn prepare(config: &Config, request: &Request) -> Result<Prepared> {
     for job in &request.jobs {
         let target = Target::new(job.clone(), clickhouse.clone(), &names.silver, &names.ops);
         let mut lane = Lane::new(target, budget(config));
+        if request.no_breaker {
+            lane.breaker = Breaker::off();
+        }
         match ready(config, &clickhouse, &consumer, job).await {
             Ok(identity) => {
                 if request.until_caught_up {

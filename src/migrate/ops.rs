@@ -5,9 +5,14 @@ use crate::error::Result;
 use crate::sink::clickhouse::{ClickHouse, literal, quote};
 
 /// `clickhouse/NNN_name.sql`, in order; a file that has shipped is never edited, a new one is added.
-const FILES: [(u32, &str, &str); 2] = [
+const FILES: [(u32, &str, &str); 3] = [
     (1, "ops", include_str!("../../clickhouse/001_ops.sql")),
     (2, "gold", include_str!("../../clickhouse/002_gold.sql")),
+    (
+        3,
+        "dead_letter_marks",
+        include_str!("../../clickhouse/003_dead_letter_marks.sql"),
+    ),
 ];
 
 pub(super) async fn plan(clickhouse: &ClickHouse, ops: &str) -> Result<Vec<Change>> {

@@ -15,7 +15,7 @@ use chrono::{
 };
 use chrono_tz::Tz;
 
-pub use range::{Bounds, Limits, MOST_WINDOWS, Range};
+pub use range::{Bounds, Limits, MOST_WINDOWS, Range, instant};
 
 /// How much time one window, and so one partition of the target, covers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -1,6 +1,7 @@
 //! What `--date`, `--from/--to`, `--through` and `--last` mean, and every range that is refused.
 
 use chrono::{DateTime, Days, Duration, Months, NaiveDate, Utc};
+use chrono_tz::Tz;
 
 use super::{Calendar, Grain, Window, first_instant, midnight};
 use crate::error::{Error, Kind, Result};
@@ -186,6 +187,14 @@ fn edge(option: &str, text: &str, calendar: Calendar) -> Result<DateTime<Utc>> {
         calendar.show(around.to)
     ))
     .advise("move it to an edge; a job's `zone` decides where its windows begin"))
+}
+
+/// An instant as it was typed: RFC 3339, or a date, which means its first moment in `zone`.
+pub fn instant(option: &str, text: &str, zone: Tz) -> Result<DateTime<Utc>> {
+    Ok(match point(option, text)? {
+        Point::Date(date) => first_instant(zone, midnight(date)),
+        Point::Instant(instant) => instant,
+    })
 }
 
 fn point(option: &str, text: &str) -> Result<Point> {

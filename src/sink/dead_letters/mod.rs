@@ -1,4 +1,13 @@
-//! `ops.dead_letters`: messages that could not become rows, written before the commit that passes them.
+//! `ops.dead_letters`: messages that could not become rows, written before the commit that passes them, read back by
+//! `bullion dlq`. What became of a letter stands beside it in `ops.dead_letter_marks`.
+
+mod filter;
+mod mark;
+mod read;
+
+pub use filter::{Filter, Offsets, State};
+pub use mark::{Mark, delete, mark};
+pub use read::{Group, Letter, Place, groups, letters, places};
 
 use clickhouse::Row;
 use serde::{Deserialize, Serialize};
@@ -55,6 +64,13 @@ pub async fn write(
             message_time: letter.message_time,
         })
         .collect();
-    let table = format!("{}.dead_letters", quote(ops));
-    clickhouse.insert_rows(&table, &rows).await
+    clickhouse.insert_rows(&table(ops), &rows).await
+}
+
+fn table(ops: &str) -> String {
+    format!("{}.dead_letters", quote(ops))
+}
+
+fn marks(ops: &str) -> String {
+    format!("{}.dead_letter_marks", quote(ops))
 }

@@ -1,0 +1,93 @@
+//! What has to hold of every input, whatever its bytes:
+//!
+//! - no panic;
+//! - exactly one row where the fate is a row, and nothing otherwise;
+//! - the same fate and the same row from a decoder that is new and from one that has read the messages before;
+//! - memory bounded by the message's length.
+
+mod memory;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::OnceLock;
+
+use bullion::column::Rows;
+use bullion::config::Config;
+use bullion::envelope::{Decoder, Fate, Message};
+use bullion::job::{Jobs, SilverJob};
+
+/// Between two messages of one input, and between a key and its value: no JSON text holds either.
+const NEXT_MESSAGE: u8 = 0x1e;
+const END_OF_KEY: u8 = 0x1f;
+/// A decoder learns from a message and forgets after four schemas: more tell nothing new.
+const MOST_MESSAGES: usize = 4;
+/// A message may cost so many bytes for each of its own …
+const MEMORY_PER_BYTE: usize = 64;
+/// … and this much for what is made once: layouts of the job's columns, first allocations of vectors.
+const MEMORY_AT_LEAST: usize = 64 << 10;
+
+/// The job of this name in `jobs/silver`.
+pub fn job(name: &str) -> &'static SilverJob {
+    static JOBS: OnceLock<Jobs> = OnceLock::new();
+    let jobs = JOBS.get_or_init(|| {
+        let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let config = Config::load_from(Some(&here.join("bullion.toml")), &BTreeMap::new()).unwrap();
+        Jobs::load(&config).unwrap()
+    });
+    jobs.silver.iter().find(|job| job.name == name).unwrap()
+}
+
+/// `key US value RS key US value …`; a part that is not there is null.
+pub fn messages(data: &[u8]) -> impl Iterator<Item = (Option<&[u8]>, Option<&[u8]>)> {
+    let parts = data.split(|byte| *byte == NEXT_MESSAGE);
+    parts.take(MOST_MESSAGES).map(|part| {
+        let mut sides = part.splitn(2, |byte| *byte == END_OF_KEY);
+        match (sides.next(), sides.next()) {
+            (key, Some(value)) => (key.filter(|key| !key.is_empty()), Some(value)),
+            (value, None) => (None, value),
+        }
+    })
+}
+
+/// Decodes each message by decoders that are new and not, and holds them to the rules.
+pub fn check<'a>(
+    job: &SilverJob,
+    messages: impl Iterator<Item = (Option<&'a [u8]>, Option<&'a [u8]>)>,
+) {
+    let mut learnt = Decoder::new(job);
+    let mut batch = Rows::new(job);
+    let mut length = 0;
+    for (offset, (key, value)) in messages.enumerate() {
+        let message = Message {
+            topic: &job.topic,
+            partition: 0,
+            offset: offset as i64,
+            key,
+            value,
+        };
+        length += key.map_or(0, <[u8]>::len) + value.map_or(0, <[u8]>::len);
+        let (told, held) = memory::peak(|| tell(&mut learnt, &message, &mut batch));
+        assert!(
+            held <= MEMORY_AT_LEAST + MEMORY_PER_BYTE * length,
+            "{held} bytes held for messages of {length}"
+        );
+        if offset > 0 {
+            let by_new = tell(&mut Decoder::new(job), &message, &mut Rows::new(job));
+            assert_eq!(told, by_new, "message {offset}");
+        }
+    }
+    let mut native = Vec::new();
+    batch.finish().encode_native(&mut native);
+}
+
+/// The fate in words, with the row that was appended.
+fn tell(decoder: &mut Decoder, message: &Message<'_>, rows: &mut Rows) -> String {
+    let before = rows.len();
+    let fate = decoder.decode(message, rows);
+    let appended = usize::from(matches!(fate, Fate::Row));
+    assert_eq!(rows.len(), before + appended);
+    match fate {
+        Fate::Row => rows.show(before),
+        other => format!("{other:?}"),
+    }
+}
