@@ -10,7 +10,7 @@
 //! | declarations | `config`, `job` (read by `document`, faults gathered by `fault`) | pure code |
 //! | pure: no clock, socket or file | `envelope`, `column`, `batch`, `checkpoint`, `window`, `cron`, `error` | each other |
 //! | edges | `source` (Kafka), `sink` (ClickHouse), `lease`, `ledger`, `freshness`, `migrate`, `catalog` (PostgreSQL), `connectors` (Kafka Connect) | declarations, pure code, other edges |
-//! | flows | `ingest`, `gold`, `backfill`, `schedule` | everything above; not each other, except that `schedule` calls `gold`, which `backfill` plans for |
+//! | flows | `ingest`, `dlq`, `replay`, `gold`, `backfill`, `schedule` | everything above; not each other, except that `schedule` calls `gold`, which `backfill` plans for, and that `dlq` and `replay` write through ingest's `Target` |
 //! | the zero-service default | `embedded` (ClickHouse's engine behind HTTP, a mock Kafka), `demo` | everything above |
 //! | the process | `cli` (one file per command), `shutdown`, `telemetry`, `progress`, `tls` | everything |
 
@@ -38,6 +38,7 @@ pub mod lease;
 pub mod ledger;
 pub mod migrate;
 pub mod progress;
+pub mod replay;
 pub mod schedule;
 pub mod shutdown;
 pub mod sink;

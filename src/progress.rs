@@ -1,4 +1,4 @@
-//! How far a run of windows is: a bar where a person watches, one line of life every ten seconds where nobody does.
+//! How far a run of windows or messages is: a bar where a person watches, one line of life every ten seconds where nobody does.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
@@ -7,7 +7,9 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 pub struct Progress {
     job: String,
-    windows: u64,
+    /// what is counted: `windows` or `messages`
+    unit: &'static str,
+    total: u64,
     done: AtomicU64,
     rows: AtomicU64,
     started: Instant,
@@ -15,24 +17,29 @@ pub struct Progress {
 }
 
 impl Progress {
-    pub fn new(job: &str, windows: usize, terminal: bool) -> Progress {
-        let windows = windows as u64;
+    pub fn new(job: &str, unit: &'static str, total: u64, terminal: bool) -> Progress {
         Progress {
             job: job.to_owned(),
-            windows,
+            unit,
+            total,
             done: AtomicU64::new(0),
             rows: AtomicU64::new(0),
             started: Instant::now(),
-            bar: terminal.then(|| bar(job, windows)),
+            bar: terminal.then(|| bar(job, unit, total)),
         }
     }
 
+    /// One more is done, and so many rows came of it.
     pub fn finished(&self, rows: u64) {
-        self.done.fetch_add(1, Ordering::Relaxed);
+        self.advance(1, rows);
+    }
+
+    pub fn advance(&self, done: u64, rows: u64) {
+        self.done.fetch_add(done, Ordering::Relaxed);
         let rows = self.rows.fetch_add(rows, Ordering::Relaxed) + rows;
         if let Some(bar) = &self.bar {
             bar.set_message(format!("{rows} rows"));
-            bar.inc(1);
+            bar.inc(done);
         }
     }
 
@@ -42,13 +49,16 @@ impl Progress {
             let done = self.done.load(Ordering::Relaxed);
             let rows = self.rows.load(Ordering::Relaxed);
             let seconds = self.started.elapsed().as_secs();
+            let left_s = (self.total.saturating_sub(done) * seconds).checked_div(done);
             tracing::info!(
                 job = self.job,
                 done,
-                windows = self.windows,
+                of = self.total,
+                unit = self.unit,
                 rows,
                 seconds,
-                "building"
+                left_s,
+                "under way"
             );
         }
     }
@@ -62,10 +72,12 @@ impl Drop for Progress {
     }
 }
 
-fn bar(job: &str, windows: u64) -> ProgressBar {
-    let bar = ProgressBar::new(windows);
-    let template = "{prefix} {bar:30} {pos}/{len} windows · {msg} · {elapsed} · {eta} left";
-    if let Ok(style) = ProgressStyle::with_template(template) {
+fn bar(job: &str, unit: &str, total: u64) -> ProgressBar {
+    let bar = ProgressBar::new(total);
+    let template = format!(
+        "{{prefix}} {{bar:30}} {{pos}}/{{len}} {unit} · {{msg}} · {{elapsed}} · {{eta}} left"
+    );
+    if let Ok(style) = ProgressStyle::with_template(&template) {
         bar.set_style(style);
     }
     bar.set_prefix(job.to_owned());

@@ -13,6 +13,7 @@ mod manifest;
 mod migrate;
 mod new;
 pub mod out;
+mod replay;
 mod schedule;
 mod sql;
 
@@ -99,6 +100,8 @@ enum Command {
     Ingest(ingest::Args),
     /// List, show, replay or discard messages that could not become rows
     Dlq(dlq::Args),
+    /// Read a job's topic again and write the same rows under the same versions
+    Replay(replay::Args),
     /// Build windows of gold jobs
     Gold(gold::Args),
     /// Build many windows of one gold job; started again, it goes on where it stopped
@@ -222,6 +225,7 @@ impl Command {
             Command::New(args) => new::run(args, context).await,
             Command::Migrate(args) => migrate::run(args, context).await,
             Command::Dlq(args) => dlq::run(args, context).await,
+            Command::Replay(args) => replay::run(args, context).await,
             Command::Gold(args) => gold::run(args, context).await,
             Command::Backfill(args) => backfill::run(args, context).await,
             Command::Schedule(args) => schedule::run(args, context).await,

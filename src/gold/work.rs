@@ -65,7 +65,12 @@ impl Work<'_> {
             session = Session::open(clickhouse, config, self.job, &self.run) => session?,
             signal = shutdown.wait() => return Err(signal.error()),
         };
-        let progress = Progress::new(&self.job.name, self.windows.len(), self.terminal);
+        let progress = Progress::new(
+            &self.job.name,
+            "windows",
+            self.windows.len() as u64,
+            self.terminal,
+        );
         let report = Report {
             progress: &progress,
             shutdown,

@@ -139,6 +139,26 @@ pub async fn check_identity(
     }
 }
 
+/// What `ops.topics` holds of the job's topic in its epoch; nothing before its first start.
+pub async fn known_identity(
+    clickhouse: &ClickHouse,
+    ops: &str,
+    job: &SilverJob,
+) -> Result<Option<Identity>> {
+    let sql = format!(
+        "SELECT topic, epoch, cluster_id, topic_id, partitions FROM {}.topics FINAL WHERE topic = {} AND epoch = {}",
+        quote(ops),
+        literal(&job.topic),
+        job.epoch
+    );
+    let known = clickhouse.all::<Topic>(&sql).await?;
+    Ok(known.into_iter().next().map(|topic| Identity {
+        cluster_id: topic.cluster_id,
+        topic_id: topic.topic_id,
+        partitions: topic.partitions,
+    }))
+}
+
 /// Refuses a topic that is another one than the job's offsets belong to, and says how its new offsets may win.
 pub fn same_identity(job: &SilverJob, known: &Identity, found: &Identity) -> Result<()> {
     let Some(what) = difference(known, found) else {

@@ -238,6 +238,24 @@ impl Consumer {
         Ok((low, high))
     }
 
+    /// First offset whose message is as late as `millis` since 1970; `None` where no message is.
+    pub fn offsets_at(
+        &self,
+        partitions: &[Partition],
+        millis_1970: i64,
+    ) -> Result<Vec<Positioned>> {
+        let list = List::of(
+            partitions
+                .iter()
+                .map(|partition| (partition, Some(millis_1970))),
+        )?;
+        // SAFETY: both pointers are alive; the list is written in place
+        let code =
+            unsafe { ffi::rd_kafka_offsets_for_times(self.handle, list.as_ptr(), millis(ANSWER)) };
+        self.checked(code, "look for the offsets of a time")?;
+        Ok(list.read())
+    }
+
     /// The partition's end as the last fetch saw it; `None` before the first.
     pub fn known_end(&self, partition: &Partition) -> Option<i64> {
         let (mut low, mut high) = (0, 0);
