@@ -68,6 +68,7 @@ fn job() -> Result<SilverJob, String> {
             kind: Type::parse(kind)?,
             encoding: *encoding,
             null: NullPolicy::Reject,
+            added: None,
         })
     };
     Ok(SilverJob {

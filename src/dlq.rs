@@ -87,7 +87,7 @@ impl Replay<'_> {
         let name = group.first().map_or("", |place| place.job.as_str());
         let known = || self.jobs.silver.iter().map(|job| job.name.as_str());
         let declared = self.jobs.silver.iter().find(|job| job.name == name);
-        let mut job = declared
+        let job = declared
             .cloned()
             .ok_or_else(|| unknown_job("silver", name, known()))?;
         if let Some(other) = group.iter().find(|place| place.topic != job.topic) {
@@ -100,7 +100,9 @@ impl Replay<'_> {
                 job.topic
             )));
         }
-        migrate::silver::verify(self.clickhouse, &self.config.clickhouse.silver, &job).await?;
+        let silver = &self.config.clickhouse.silver;
+        let mut job = migrate::evolved::job(self.clickhouse, silver, &job).await?;
+        migrate::silver::verify(self.clickhouse, silver, &job).await?;
         job.epoch = group.first().map_or(job.epoch, Place::epoch);
         Ok(job)
     }

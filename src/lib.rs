@@ -10,7 +10,7 @@
 //! | declarations | `config`, `job` (read by `document`, faults gathered by `fault`) | pure code |
 //! | pure: no clock, socket or file | `envelope`, `column`, `batch`, `checkpoint`, `window`, `cron`, `error` | each other |
 //! | edges | `source` (Kafka), `sink` (ClickHouse), `lease`, `ledger`, `freshness`, `migrate`, `catalog` (PostgreSQL), `connectors` (Kafka Connect) | declarations, pure code, other edges |
-//! | flows | `ingest`, `dlq`, `replay`, `gold`, `backfill`, `schedule` | everything above; not each other, except that `schedule` calls `gold`, which `backfill` plans for, and that `dlq` and `replay` write through ingest's `Target` |
+//! | flows | `ingest`, `evolve`, `dlq`, `replay`, `gold`, `backfill`, `schedule` | everything above; not each other, except that `schedule` calls `gold`, which `backfill` plans for, that `ingest` calls `evolve`, and that `dlq` and `replay` write through ingest's `Target` |
 //! | the zero-service default | `embedded` (ClickHouse's engine behind HTTP, a mock Kafka), `demo` | everything above |
 //! | the process | `cli` (one file per command), `shutdown`, `telemetry`, `progress`, `tls` | everything |
 
@@ -29,6 +29,7 @@ pub mod document;
 pub mod embedded;
 pub mod envelope;
 pub mod error;
+pub mod evolve;
 pub mod fault;
 pub mod freshness;
 pub mod gold;

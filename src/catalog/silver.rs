@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::types::{can_be_large, has_placeholder};
-use super::{Identity, Mapped, SourceType, System, Table, map};
+use super::{Identity, Mapped, SourceType, Table, map};
 use crate::column::Type;
 use crate::error::{Error, Kind, Result};
 use crate::job::{Encoding, NullPolicy, SYSTEM_COLUMNS};
@@ -27,13 +27,7 @@ fn header(text: &mut String, table: &Table, topic: &str) {
     let _ = write!(
         text,
         "# The current state of every row of {name}, kept fresh from its change events.\n\
-         # Types assume {}.\n",
-        match table.system {
-            System::Postgres => "the connector settings that `bullion connectors apply` asks for",
-            System::Mysql =>
-                "time.precision.mode=microseconds, decimal.handling.mode=string, bigint.unsigned.handling.mode=precise and\n\
-                 # binary.handling.mode=base64 in the connector",
-        }
+         # Types assume the connector settings that `bullion connectors apply` asks for.\n"
     );
     if table.partitioned {
         let _ = write!(
@@ -51,14 +45,7 @@ fn header(text: &mut String, table: &Table, topic: &str) {
 
 fn key(text: &mut String, table: &Table) {
     let fields: Vec<String> = table.key.iter().map(|field| quoted(field)).collect();
-    if table.key.is_empty() && table.system == System::Mysql {
-        let _ = write!(
-            text,
-            "\n# {} has no primary key: rows cannot be told apart, so every insert adds a row here, and updates and deletes go to\n\
-             # ops.dead_letters. Better: give it a primary key, then write this job again with --force.\n",
-            table.name
-        );
-    } else if table.key.is_empty() {
+    if table.key.is_empty() {
         let _ = write!(
             text,
             "\n# {} has no primary key: rows cannot be told apart, so every change adds a row here. PostgreSQL refuses\n\
@@ -126,7 +113,7 @@ fn policies(text: &mut String, table: &Table) {
     }
     text.push_str("toast = \"reject\" # or \"null\", where the column is Nullable\n");
     text.push_str("out_of_range = \"reject\" # or \"null\": infinity, years past 2299\n");
-    text.push_str("new_column = \"reject\" # or \"ignore\": columns added to the source later\n");
+    text.push_str("new_column = \"reject\" # or \"ignore\", \"stop\", \"add\": columns added to the source later\n");
 }
 
 fn columns(text: &mut String, table: &Table) {

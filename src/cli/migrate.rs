@@ -33,13 +33,19 @@ pub async fn run(args: Args, context: Context) -> Result<Outcome> {
     if changes.is_empty() && context.output == out::Format::Text {
         out::line("nothing to change");
     }
+    let notes = migrate::notes(&clickhouse, &config, &jobs).await?;
+    if context.output == out::Format::Text {
+        notes.iter().for_each(out::line);
+    }
     let done: Vec<_> = changes.into_iter().map(|change| change.what).collect();
     let status = match (done.is_empty(), args.dry_run) {
         (true, _) => "noop",
         (false, true) => "planned",
         (false, false) => "done",
     };
-    Ok(Outcome::done(status).with("changes", done))
+    Ok(Outcome::done(status)
+        .with("changes", done)
+        .with("notes", notes))
 }
 
 /// Prints what would be run. A gold target whose input does not stand yet cannot be planned, and is named instead.

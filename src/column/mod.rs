@@ -18,6 +18,7 @@ mod show;
 mod time;
 mod types;
 mod wide;
+mod widen;
 
 pub use block::Block;
 pub use rows::{Rows, version};

@@ -31,7 +31,6 @@ pub struct Config {
     pub kafka: Kafka,
     pub clickhouse: ClickHouse,
     pub postgres: Postgres,
-    pub mysql: Mysql,
     pub connect: Connect,
     pub lease: Lease,
     shown: Vec<Shown>,
@@ -67,12 +66,6 @@ pub struct ClickHouse {
 
 #[derive(Clone, Debug)]
 pub struct Postgres {
-    pub url: Option<String>,
-    pub password: Option<SecretString>,
-}
-
-#[derive(Clone, Debug)]
-pub struct Mysql {
     pub url: Option<String>,
     pub password: Option<SecretString>,
 }
@@ -196,10 +189,6 @@ fn validate(settings: &Settings, folder: &Path, guarded: bool, faults: &Faults) 
             gold: read.text("clickhouse.gold"),
             ops: read.text("clickhouse.ops"),
         },
-        mysql: Mysql {
-            url: read.database_url("mysql.url"),
-            password: read.secret("mysql.password"),
-        },
         connect: Connect {
             url: read.http_url("connect.url"),
             user: read.optional("connect.user"),
@@ -301,18 +290,14 @@ impl Reader<'_> {
     }
 
     fn database_url(&self, key: &str) -> Option<String> {
-        let scheme = match key.starts_with("mysql") {
-            true => "mysql",
-            false => "postgres",
-        };
         let setting = self.settings.get(key)?;
         let text = self.optional(key)?;
         let url = reqwest::Url::parse(&text).ok();
         if !url
             .as_ref()
-            .is_some_and(|url| url.scheme().starts_with(scheme))
+            .is_some_and(|url| url.scheme().starts_with("postgres"))
         {
-            let message = format!("`{key}` must look like {scheme}://user@host/database");
+            let message = format!("`{key}` must look like postgres://user@host:5432/database");
             self.fault(setting, message);
         } else if url.is_some_and(|url| url.password().is_some())
             && matches!(setting.origin, Origin::File { .. })

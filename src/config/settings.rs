@@ -37,7 +37,7 @@ const fn secret(key: &'static str, help: &'static str) -> Known {
     }
 }
 
-pub const SETTINGS: [Known; 27] = [
+pub const SETTINGS: [Known; 25] = [
     known(
         "jobs",
         Some("jobs"),
@@ -99,12 +99,6 @@ pub const SETTINGS: [Known; 27] = [
         "source database: postgres://user@host:5432/name",
     ),
     secret("postgres.password", "password of that user"),
-    known(
-        "mysql.url",
-        None,
-        "source MySQL or MariaDB: mysql://user@host:3306/name",
-    ),
-    secret("mysql.password", "password of that user"),
     known(
         "connect.url",
         Some("http://127.0.0.1:8083"),

@@ -1,5 +1,8 @@
 //! From a message to its fate.
 
+use std::collections::BTreeSet;
+
+use super::drift::{self, Drift, Sources};
 use super::fate::{Fate, Reason, Reject, Skip};
 use super::image::{Part, Plan, Progress};
 use super::key;
@@ -35,6 +38,21 @@ pub struct Decoder {
     keys: Shapes,
     progress: Progress,
     source_time: Option<i64>,
+    evolution: Evolution,
+}
+
+/// What the decoder knows of its source beyond the job, for jobs whose table follows it.
+#[derive(Debug, Default)]
+struct Evolution {
+    sources: Sources,
+    /// something was learnt since it was last asked for
+    learnt: bool,
+    /// fields that were looked up and are what the job declares
+    settled: BTreeSet<String>,
+    /// of the last rejected message
+    drift: Option<Box<Drift>>,
+    /// columns that the last row has no field for
+    absent: Vec<usize>,
 }
 
 impl Decoder {
@@ -54,7 +72,39 @@ impl Decoder {
             plan,
             progress: Progress::default(),
             source_time: None,
+            evolution: Evolution::default(),
         }
+    }
+
+    /// What is known of the source already, from earlier runs.
+    #[must_use]
+    pub fn knowing(mut self, sources: Sources) -> Decoder {
+        self.evolution.sources = sources;
+        self
+    }
+
+    pub fn sources(&self) -> &Sources {
+        &self.evolution.sources
+    }
+
+    /// Whether anything was learnt of the source since the last call.
+    pub fn has_learnt(&mut self) -> bool {
+        std::mem::take(&mut self.evolution.learnt)
+    }
+
+    /// The field was looked up: what it sends and cannot be read is the message's own fault.
+    pub fn settle(&mut self, field: &str) {
+        self.evolution.settled.insert(field.to_owned());
+    }
+
+    /// Why the message that was just rejected might become a row of another job: its source has changed.
+    pub fn take_drift(&mut self) -> Option<Box<Drift>> {
+        self.evolution.drift.take()
+    }
+
+    /// Columns of the row that was just made for which its message has no field.
+    pub fn absent(&self) -> &[usize] {
+        &self.evolution.absent
     }
 
     /// When the source made the last decoded change, or the connector its heartbeat: milliseconds since 1970.
@@ -65,6 +115,8 @@ impl Decoder {
     /// Appends exactly one row for [`Fate::Row`], and nothing otherwise.
     pub fn decode(&mut self, message: &Message<'_>, rows: &mut Rows) -> Fate {
         self.source_time = None;
+        self.evolution.drift = None;
+        self.evolution.absent.clear();
         let Some(mut rewrite) = self.rewrite.take() else {
             return self.envelope(message, rows);
         };
@@ -86,9 +138,44 @@ impl Decoder {
             }
             Err(reject) => {
                 rows.rollback();
+                if self.plan.job.policies.new_column.watches_source() {
+                    self.note_drift(message, &reject);
+                }
                 Fate::Reject(reject)
             }
         }
+    }
+
+    #[cold]
+    fn note_drift(&mut self, message: &Message<'_>, reject: &Reject) {
+        let evolution = &mut self.evolution;
+        if reject.reason != Reason::TypeChanged {
+            let drift = drift::of(&self.plan, message, reject, &evolution.settled);
+            evolution.drift = drift.map(Box::new);
+        }
+    }
+
+    /// A schema that was not seen before is compared with what is known, before a row is read by it.
+    #[cold]
+    fn judge(&mut self, known: Option<usize>) -> Result<(), Reject> {
+        let shape = self.values.get(known);
+        let fields = shape.unjudged.take().unwrap_or_default();
+        let evolution = &mut self.evolution;
+        let changed = drift::judge(&self.plan, &mut evolution.sources, &fields);
+        evolution.learnt = true;
+        let Some(first) = changed.first() else {
+            return Ok(());
+        };
+        let column = Some(first.field.clone());
+        shape.unjudged = Some(fields);
+        evolution.drift = Some(Box::new(Drift {
+            changed,
+            ..Drift::default()
+        }));
+        Err(Reject {
+            reason: Reason::TypeChanged,
+            column,
+        })
     }
 
     fn change(&mut self, message: &Message<'_>, rows: &mut Rows) -> Result<Fate, Reject> {
@@ -105,6 +192,9 @@ impl Decoder {
             _ => {}
         }
         let mut opened = self.values.open(value, &self.plan, Part::KeyOfRow)?;
+        if self.values.get(opened.known).unjudged.is_some() {
+            self.judge(opened.known)?;
+        }
         if opened.payload.null()? {
             close(&mut opened)?;
             return self.tombstone(message, Skip::NullValue, rows);
@@ -169,12 +259,9 @@ impl Decoder {
         if let Some((column, reason)) = self.progress.doubtful.iter().find(wrong) {
             return Err(self.plan.reject(*reason, *column));
         }
-        let columns = 0..self.plan.job.columns.len();
-        if let Some(missing) = columns
-            .into_iter()
-            .find(|column| !self.progress.is_filled(*column))
-        {
-            return Err(self.plan.reject(Reason::MissingColumn, missing));
+        let mut columns = 0..self.plan.job.columns.len();
+        if columns.any(|column| !self.progress.is_filled(column)) {
+            self.settle_absent(rows)?;
         }
         let keyed = message.key.filter(|key| {
             let layout = &self.keys.bare.key;
@@ -219,6 +306,26 @@ impl Decoder {
                 data.truncate(last);
                 data.put_default();
             }
+        }
+        Ok(())
+    }
+
+    /// The job's policy for columns that the row image lacks; a column that ingest has added was not there before.
+    #[cold]
+    fn settle_absent(&mut self, rows: &mut Rows) -> Result<(), Reject> {
+        let policy = self.plan.job.policies.missing_column;
+        for (column, declared) in self.plan.job.columns.iter().enumerate() {
+            if self.progress.is_filled(column) {
+                continue;
+            }
+            let null = declared.added.is_some() || policy == ValuePolicy::Null;
+            if !null || !declared.kind.is_nullable() {
+                return Err(self.plan.reject(Reason::MissingColumn, column));
+            }
+            if let Some(data) = rows.cells().get_mut(column) {
+                data.put_default();
+            }
+            self.evolution.absent.push(column);
         }
         Ok(())
     }

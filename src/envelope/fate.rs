@@ -83,6 +83,8 @@ pub enum Reason {
     NullValue,
     UnknownColumn,
     MissingColumn,
+    /// the source has changed the type of a column: see `new_column`
+    TypeChanged,
     DuplicateField,
     Truncate,
     TooLarge,
@@ -115,6 +117,7 @@ impl Reason {
             Reason::NullValue => "null_value",
             Reason::UnknownColumn => "unknown_column",
             Reason::MissingColumn => "missing_column",
+            Reason::TypeChanged => "type_changed",
             Reason::DuplicateField => "duplicate_field",
             Reason::Truncate => "truncate",
             Reason::TooLarge => "too_large",

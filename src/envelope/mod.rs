@@ -14,6 +14,8 @@
 )]
 
 mod decoder;
+mod described;
+mod drift;
 mod fate;
 mod flattened;
 mod image;
@@ -31,7 +33,9 @@ mod value;
 mod walk;
 
 pub use decoder::{Decoder, LARGEST_MESSAGE, Message};
+pub use described::SourceField;
+pub use drift::{Changed, Drift, Field, Sources};
 pub use fate::{Fate, Reason, Reject, Skip};
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -1,5 +1,7 @@
 //! The form of a message: bare, or wrapped with its schema; and the layouts that each schema gives.
 
+use super::described::SourceField;
+use super::drift;
 use super::fate::Reason;
 use super::image::{Layout, Part, Plan};
 use super::json::{Cursor, Step};
@@ -22,6 +24,8 @@ pub(super) struct Shape {
     pub(super) row: Layout,
     pub(super) key: Layout,
     pub(super) skeleton: Skeleton,
+    /// fields of an embedded schema that were not yet compared with what is known of the source
+    pub(super) unjudged: Option<Vec<(String, SourceField)>>,
 }
 
 /// Which shape a message has, and a cursor at its payload.
@@ -37,6 +41,7 @@ impl Shape {
             row: Layout::new(plan, Part::Row, wires),
             key: Layout::new(plan, key, wires),
             skeleton: Skeleton::default(),
+            unjudged: None,
         }
     }
 }
@@ -144,12 +149,15 @@ impl Shapes {
         cursor.peek();
         let start = cursor.at();
         cursor.skip()?;
-        let wires = schema::wires(cursor.since(start))?;
+        let schema = schema::parsed(cursor.since(start))?;
+        let mut shape = Shape::new(plan, part, &schema::wires(&schema));
+        if part == Part::KeyOfRow && plan.job.policies.new_column.watches_source() {
+            shape.unjudged = Some(drift::fields_of(&schema));
+        }
         self.known.truncate(SCHEMAS_KEPT - 1);
         // an empty prefix would match every message: keep such a schema for this message only
         self.known.retain(|(prefix, _)| !prefix.is_empty());
-        self.known
-            .insert(0, (prefix, Shape::new(plan, part, &wires)));
+        self.known.insert(0, (prefix, shape));
         Ok(Some(0))
     }
 }

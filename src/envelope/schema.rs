@@ -11,10 +11,13 @@ use super::value::Wire;
 /// Field → how it is written. Fields about which the schema says nothing are left to the job's declaration.
 pub(super) type Wires = HashMap<String, Wire>;
 
+pub(super) fn parsed(schema: &[u8]) -> Step<Value> {
+    serde_json::from_slice(schema).map_err(|_| Reason::BadJson)
+}
+
 /// Of a value's schema: the fields of `after`. Of a key's schema: its own fields.
-pub(super) fn wires(schema: &[u8]) -> Step<Wires> {
-    let schema: Value = serde_json::from_slice(schema).map_err(|_| Reason::BadJson)?;
-    let envelope = fields(&schema);
+pub(super) fn wires(schema: &Value) -> Wires {
+    let envelope = fields(schema);
     let named = |name: &str| envelope.iter().find(|field| text(field, "field") == name);
     let row = match named("after").or_else(|| named("before")) {
         Some(image) => fields(image),
@@ -23,7 +26,7 @@ pub(super) fn wires(schema: &[u8]) -> Step<Wires> {
     let known = row
         .iter()
         .filter_map(|field| Some((text(field, "field").to_owned(), wire(field)?)));
-    Ok(known.collect())
+    known.collect()
 }
 
 fn fields(schema: &Value) -> &[Value] {

@@ -14,6 +14,7 @@ use super::lane::{Landed, Lane};
 use super::status::Status;
 use crate::config::FirstStart;
 use crate::error::{Kind, Result, Retry};
+use crate::evolve::Evolver;
 use crate::shutdown::Shutdown;
 use crate::sink::clickhouse::ClickHouse;
 use crate::source::{Consumer, Item, Partition, RawMessage};
@@ -43,6 +44,7 @@ pub struct Consuming {
     pub status: Status,
     pub shutdown: Shutdown,
     pub heartbeats: Heartbeats,
+    pub evolver: Evolver,
     pub pace: Pace,
 }
 
@@ -119,6 +121,7 @@ impl Consuming {
             self.answer_group()?;
             self.look_for_lost_topics();
             self.commit_landed();
+            self.evolve();
             self.hand_over_due();
             self.mind_memory()?;
             self.tell();
@@ -295,9 +298,10 @@ impl Consuming {
         let over = held > self.budget;
         for (lane, paused) in self.lanes.iter().zip(&mut self.pace.paused) {
             // with hysteresis: a resumed partition is fetched anew
-            let relieved = held < self.budget / 2 && !lane.is_blocked();
+            let relieved = held < self.budget / 2 && !lane.is_blocked() && lane.evolving.is_none();
             let wanted = lane.failed.is_some()
                 || over
+                || lane.evolving.is_some()
                 || (lane.is_full() && lane.is_blocked())
                 || (*paused && !relieved);
             if wanted != *paused && !lane.owned.is_empty() {

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::consume::Consuming;
 use super::lane::Lane;
+use crate::evolve::record;
 use crate::sink::checkpoints;
 use crate::source::Partition;
 
@@ -24,14 +25,18 @@ impl Consuming {
         }
         self.commit_and_wait();
         let positions = self.positions();
-        let write = checkpoints::write(&self.clickhouse, &self.ops, &self.group, &positions);
+        let events = self.column_events();
+        let write = async {
+            checkpoints::write(&self.clickhouse, &self.ops, &self.group, &positions).await?;
+            record::write(&self.clickhouse, &self.ops, &events).await
+        };
         let written = self
             .runtime
             .block_on(async { tokio::time::timeout(LAST_CHECKPOINT, write).await });
         match written {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
-                tracing::warn!(%error, "ops.checkpoints was not written, kafka has the offsets")
+                tracing::warn!(%error, "ops.checkpoints or ops.columns was not written, kafka has the offsets")
             }
             Err(_) => {
                 tracing::warn!("ops.checkpoints was not written in time, kafka has the offsets")

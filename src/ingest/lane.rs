@@ -8,12 +8,14 @@ use std::time::Instant;
 use tokio::runtime::Handle;
 
 use super::breaker::Breaker;
+use super::evolving::Evolving;
 use super::write::{Target, Written};
 use crate::batch::{Batch, DeadLetter};
 use crate::checkpoint::InFlight;
 use crate::column;
-use crate::envelope::{Decoder, Fate, Message, Reject};
+use crate::envelope::{Decoder, Fate, Message, Reason, Reject, Sources};
 use crate::error::{Error, Result};
+use crate::evolve::Event;
 use crate::job::SilverJob;
 use crate::source::{Identity, Partition, RawMessage};
 
@@ -32,9 +34,13 @@ pub struct Lane {
     pub identity: Option<Identity>,
     /// partition → end at the start, where there is anything to read; only for `--until-caught-up`
     pub ends: BTreeMap<i32, i64>,
+    /// the table is being changed for a message; later ones wait behind it
+    pub(super) evolving: Option<Evolving>,
+    /// for `ops.columns`
+    pub(super) events: Vec<Event>,
     most_bytes: usize,
-    decoder: Decoder,
-    batch: Batch,
+    pub(super) decoder: Decoder,
+    pub(super) batch: Batch,
     pub breaker: Breaker,
 }
 
@@ -63,6 +69,8 @@ pub struct Counters {
     pub inserts: u64,
     /// latest time of the source, milliseconds since 1970
     pub source_time: Option<i64>,
+    /// columns whose source has changed: `added`, `widened`, `missing`
+    pub columns: BTreeMap<String, &'static str>,
 }
 
 /// The end of one write, as it reaches the consuming thread.
@@ -75,12 +83,14 @@ pub struct Landed {
 impl Lane {
     /// `budget`: bytes that the whole process may hold. A batch has a fifth of it: one is gathered, and two on their way
     /// count twice, see `bytes`.
-    pub fn new(target: Target, budget: usize) -> Lane {
+    pub fn new(target: Target, sources: Sources, budget: usize) -> Lane {
         Lane {
             identity: None,
             ends: BTreeMap::new(),
+            evolving: None,
+            events: Vec::new(),
             most_bytes: budget / 5,
-            decoder: Decoder::new(&target.job),
+            decoder: Decoder::new(&target.job).knowing(sources),
             batch: Batch::new(&target.job),
             in_flight: InFlight::default(),
             counters: Counters::default(),
@@ -93,7 +103,16 @@ impl Lane {
 
     /// Gives the message its fate.
     pub fn take(&mut self, raw: &RawMessage<'_>, now: Instant) {
+        self.take_or_evolve(raw, now, true);
+    }
+
+    /// `may_evolve`: whether the table may be changed for this message; where that was tried, the message is at fault.
+    pub(super) fn take_or_evolve(&mut self, raw: &RawMessage<'_>, now: Instant, may_evolve: bool) {
         if self.failed.is_some() {
+            return;
+        }
+        if let Some(evolving) = &mut self.evolving {
+            evolving.keep(raw);
             return;
         }
         let message = Message {
@@ -107,9 +126,24 @@ impl Lane {
         let fate = self.decoder.decode(&message, &mut self.batch.rows);
         let mut rejected = None;
         match fate {
-            Fate::Row => self.counters.rows += 1,
+            Fate::Row => {
+                self.counters.rows += 1;
+                if !self.decoder.absent().is_empty() {
+                    self.note_absent();
+                }
+            }
             Fate::Skip(skip) => *self.counters.skips.entry(skip.as_str()).or_default() += 1,
             Fate::Reject(reject) => {
+                if let Some(drift) = self.decoder.take_drift().filter(|_| may_evolve) {
+                    self.counters.messages -= 1;
+                    self.evolving = Some(Evolving::new(*drift, raw));
+                    return;
+                }
+                if reject.reason == Reason::MissingColumn
+                    && let Some(field) = &reject.column
+                {
+                    self.note_missing(field);
+                }
                 rejected = Some(reject.reason.as_str());
                 self.reject(raw, reject);
             }
@@ -131,7 +165,8 @@ impl Lane {
             .owned
             .get(&partition)
             .is_some_and(|owned| owned.next < next);
-        if self.failed.is_none() && moves {
+        // what is kept is not received yet
+        if self.failed.is_none() && self.evolving.is_none() && moves {
             self.cover(partition, next, None, now);
         }
     }
@@ -178,6 +213,7 @@ impl Lane {
     pub fn fail(&mut self, error: Error) {
         tracing::error!(job = self.target.job.name, %error, next = error.advice(), "job stopped, its topic is paused");
         self.batch = Batch::new(&self.target.job);
+        self.evolving = None;
         self.failed = Some(error);
     }
 
@@ -241,7 +277,8 @@ impl Lane {
 
     /// Memory of rows that are not durable yet. A batch on its way is there as a sorted block and as a request, too.
     pub fn bytes(&self) -> usize {
-        self.batch.bytes() + 2 * self.in_flight.bytes()
+        let kept = self.evolving.as_ref().map_or(0, Evolving::bytes);
+        self.batch.bytes() + 2 * self.in_flight.bytes() + kept
     }
 
     /// Starts the write of what was gathered; its end arrives at `landed`.
@@ -296,6 +333,9 @@ impl Lane {
         self.owned.remove(&partition);
         self.batch.checkpoint.forget(partition);
         self.in_flight.forget(partition);
+        if let Some(evolving) = &mut self.evolving {
+            evolving.forget(partition);
+        }
     }
 }
 

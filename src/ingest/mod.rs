@@ -6,6 +6,7 @@
 //! | `drain`     | the end: what is under way is finished and committed                     |
 //! | `tell`      | counters, lags, freshness by heartbeats, `ops.checkpoints`               |
 //! | `rebalance` | partitions come and go: start offsets, drain before giving up            |
+//! | `evolving`  | a job waits while its table follows its source                           |
 //! | `lane`      | one job: decoder, batch, batches under way                               |
 //! | `breaker`   | stops a job whose input is mostly rejects                                |
 //! | `write`     | one batch becomes durable, with retries by kind of error                 |
@@ -16,6 +17,7 @@
 mod breaker;
 mod consume;
 mod drain;
+mod evolving;
 mod heartbeat;
 mod lane;
 mod peek;
@@ -40,7 +42,9 @@ pub use status::Status;
 pub use write::{Target, Written};
 
 use crate::config::Config;
+use crate::envelope::Sources;
 use crate::error::{Error, Kind, Result};
+use crate::evolve::{Evolver, record};
 use crate::job::SilverJob;
 use crate::migrate;
 use crate::shutdown::{DRAIN_DEADLINE, Shutdown};
@@ -107,6 +111,7 @@ pub async fn run(
         status,
         shutdown: shutdown.clone(),
         heartbeats: Heartbeats::default(),
+        evolver: prepared.evolver,
     };
     let lanes = consume_on_thread(consuming, shutdown).await?;
     let end = |lane: Lane| {
@@ -181,6 +186,7 @@ fn budget(config: &Config) -> usize {
 struct Prepared {
     clickhouse: ClickHouse,
     consumer: Consumer,
+    evolver: Evolver,
     lanes: Vec<Lane>,
     until_caught_up: bool,
 }
@@ -189,14 +195,20 @@ async fn prepare(config: &Config, request: &Request) -> Result<Prepared> {
     let clickhouse = ClickHouse::connect(&config.clickhouse).await?;
     let consumer = Consumer::new(&config.kafka)?;
     let names = &config.clickhouse;
+    let evolver = Evolver::new(config, &clickhouse);
     let mut lanes = Vec::new();
-    for job in &request.jobs {
-        let target = Target::new(job.clone(), clickhouse.clone(), &names.silver, &names.ops);
-        let mut lane = Lane::new(target, budget(config));
+    for declared in &request.jobs {
+        let ready = ready(config, &evolver, &clickhouse, &consumer, declared).await;
+        let (job, sources, ready) = match ready {
+            Ok(ready) => (ready.job, ready.sources, Ok(ready.identity)),
+            Err(error) => (declared.clone(), Sources::default(), Err(error)),
+        };
+        let target = Target::new(job, clickhouse.clone(), &names.silver, &names.ops);
+        let mut lane = Lane::new(target, sources, budget(config));
         if request.no_breaker {
             lane.breaker = Breaker::off();
         }
-        match ready(config, &clickhouse, &consumer, job).await {
+        match ready {
             Ok(identity) => {
                 if request.until_caught_up {
                     lane.ends = ends(&consumer, &lane, identity.partitions)?;
@@ -207,7 +219,7 @@ async fn prepare(config: &Config, request: &Request) -> Result<Prepared> {
             Err(error) if matches!(error.kind(), Kind::Unreachable | Kind::Denied) => {
                 return Err(error);
             }
-            Err(error) => lane.fail(error.context(format!("job {}", job.name))),
+            Err(error) => lane.fail(error.context(format!("job {}", declared.name))),
         }
         lanes.push(lane);
     }
@@ -221,6 +233,7 @@ async fn prepare(config: &Config, request: &Request) -> Result<Prepared> {
     Ok(Prepared {
         clickhouse,
         consumer,
+        evolver,
         lanes,
         until_caught_up: request.until_caught_up,
     })
@@ -238,22 +251,49 @@ fn ends(consumer: &Consumer, lane: &Lane, partitions: u32) -> Result<BTreeMap<i3
     Ok(ends)
 }
 
+/// A job that can run.
+struct Ready {
+    /// as it is decoded, see `migrate::evolved`
+    job: SilverJob,
+    sources: Sources,
+    identity: Identity,
+}
+
 /// The table is what the job declares, and the topic is the one that the job's offsets belong to.
 async fn ready(
     config: &Config,
+    evolver: &Evolver,
     clickhouse: &ClickHouse,
     consumer: &Consumer,
-    job: &SilverJob,
-) -> Result<Identity> {
+    declared: &SilverJob,
+) -> Result<Ready> {
     let names = &config.clickhouse;
-    migrate::silver::verify(clickhouse, &names.silver, job).await?;
+    let job = migrate::evolved::job(clickhouse, &names.silver, declared).await?;
+    migrate::silver::verify(clickhouse, &names.silver, &job).await?;
+    for note in migrate::evolved::notes(declared, &job) {
+        tracing::warn!("{note}");
+    }
     let identity = consumer.identify(&job.topic)?;
-    let checked = checkpoints::check_identity(clickhouse, &names.ops, job, &identity).await;
-    checked.map_err(|error| match error.kind() {
+    let watches = job.policies.new_column.watches_source();
+    let bookkeeping = async {
+        checkpoints::check_identity(clickhouse, &names.ops, &job, &identity).await?;
+        match watches {
+            true => record::sources(clickhouse, &names.ops, &job).await,
+            false => Ok(Sources::default()),
+        }
+    };
+    let sources = bookkeeping.await.map_err(|error| match error.kind() {
         Kind::NotFound => error.advise("run `bullion migrate` first"),
         _ => error,
     })?;
-    Ok(identity)
+    if watches {
+        evolver.refresh_views(&job).await?;
+    }
+    Ok(Ready {
+        job,
+        sources,
+        identity,
+    })
 }
 
 impl Prepared {

@@ -9,6 +9,7 @@ use crate::config::Config;
 use crate::envelope::{Decoder, Fate, Message};
 use crate::error::{Kind, Result};
 use crate::job::SilverJob;
+use crate::migrate::evolved;
 use crate::sink::checkpoints;
 use crate::sink::clickhouse::ClickHouse;
 use crate::source::{Consumer, Item, Partition};
@@ -21,6 +22,7 @@ pub async fn peek(config: &Config, jobs: &[SilverJob], count: usize) -> Result<V
     let clickhouse = ClickHouse::connect(&config.clickhouse).await?;
     let mut lines = Vec::new();
     for job in jobs {
+        let job = &evolved::job(&clickhouse, &config.clickhouse.silver, job).await?;
         let mut kafka = config.kafka.clone();
         // nothing is paused here, so that the end may be told: see `source::properties`
         let told = ("enable.partition.eof".to_owned(), "true".to_owned());

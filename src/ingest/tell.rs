@@ -20,6 +20,7 @@ impl Consuming {
         if now.duration_since(self.pace.status) >= STATUS_EVERY {
             self.pace.status = now;
             self.settle_heartbeats(now);
+            self.tell_columns();
             for lane in &self.lanes {
                 self.status.set(&lane.target.job.name, self.status_of(lane));
             }

@@ -1,5 +1,6 @@
 //! Makes one batch durable: dead letters first, then the rows as one sorted block, tried again as the error's kind says.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -41,6 +42,16 @@ impl Target {
             job,
             clickhouse,
         }
+    }
+
+    /// The same table under another declaration of its columns.
+    pub fn of_job(&self, job: SilverJob) -> Arc<Target> {
+        Arc::new(Target {
+            job,
+            clickhouse: self.clickhouse.clone(),
+            ops: self.ops.clone(),
+            table: self.table.clone(),
+        })
     }
 
     /// Returns when the batch is durable, or when a person has to act. Waits for a lost ClickHouse for ever:

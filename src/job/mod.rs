@@ -10,7 +10,7 @@ pub use gold::{
     partition_expression, partition_id,
 };
 pub use silver::{
-    Column, DeletePolicy, Deletes, Encoding, Flattened, Format, NewColumnPolicy, NullPolicy,
+    Added, Column, DeletePolicy, Deletes, Encoding, Flattened, Format, NewColumnPolicy, NullPolicy,
     Policies, SYSTEM_COLUMNS, Shape, SilverJob, TruncatePolicy, ValuePolicy, Wire,
 };
 

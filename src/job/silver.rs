@@ -1,6 +1,7 @@
 //! A silver job: which topic, which key, which columns of which type, and what to do with the odd ones.
 
 mod format;
+mod line;
 mod read;
 
 pub use format::{Deletes, Flattened, Format, Shape, Wire};
@@ -41,6 +42,16 @@ pub struct Column {
     /// how the source writes the value, where JSON alone does not say
     pub encoding: Encoding,
     pub null: NullPolicy,
+    /// added by ingest and not by a person: a message that lacks the field is older than the column, and stores NULL
+    pub added: Option<Added>,
+}
+
+/// When ingest added a column.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Added {
+    /// the source's time of the message that brought the field, milliseconds since 1970: a later one that lacks it
+    /// means that the source has dropped it again
+    pub since: Option<i64>,
 }
 
 /// What a NULL becomes in an Array, which ClickHouse cannot make Nullable. Other columns say it by their type.
@@ -65,10 +76,6 @@ pub enum Encoding {
     Nanos,
     /// base64 text of raw bytes
     Base64,
-    /// the same in the alphabet that is safe in addresses
-    Base64Url,
-    /// two hexadecimal digits for each byte
-    Hex,
     /// base64 of a big-endian two's complement number, of the column's own scale (Debezium's `precise`)
     Unscaled,
     /// any JSON value, kept as its own text
@@ -85,6 +92,8 @@ pub struct Policies {
     /// a value that the column cannot hold: out of range, infinite, too precise
     pub out_of_range: ValuePolicy,
     pub new_column: NewColumnPolicy,
+    /// a declared field that a row image lacks
+    pub missing_column: ValuePolicy,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -114,6 +123,17 @@ pub enum ValuePolicy {
 pub enum NewColumnPolicy {
     Reject,
     Ignore,
+    /// stop the job before a row lacks the value
+    Stop,
+    /// add a Nullable column to the table and go on; widen a column where that is exact
+    Add,
+}
+
+impl NewColumnPolicy {
+    /// Whether the table is to follow its source, or the job to stop where it cannot.
+    pub fn watches_source(self) -> bool {
+        matches!(self, NewColumnPolicy::Add | NewColumnPolicy::Stop)
+    }
 }
 
 impl Default for Policies {
@@ -125,6 +145,7 @@ impl Default for Policies {
             toast: ValuePolicy::Reject,
             out_of_range: ValuePolicy::Reject,
             new_column: NewColumnPolicy::Reject,
+            missing_column: ValuePolicy::Reject,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! What stands in ClickHouse against what is declared: the statements that close the gap, and nothing else.
 
+pub mod evolved;
 pub mod gold;
 mod ops;
 pub mod silver;
@@ -26,6 +27,7 @@ pub async fn plan(clickhouse: &ClickHouse, config: &Config, jobs: &Jobs) -> Resu
     }
     changes.extend(ops::plan(clickhouse, &names.ops).await?);
     for job in &jobs.silver {
+        let job = &evolved::job(clickhouse, &names.silver, job).await?;
         changes.extend(silver::plan(clickhouse, &names.silver, job).await?);
     }
     Ok(changes)
@@ -53,6 +55,16 @@ pub async fn apply(
         }
     }
     Ok(made)
+}
+
+/// What people should write into job files, because ingest has done it to the tables already.
+pub async fn notes(clickhouse: &ClickHouse, config: &Config, jobs: &Jobs) -> Result<Vec<String>> {
+    let mut notes = Vec::new();
+    for job in &jobs.silver {
+        let decoded = evolved::job(clickhouse, &config.clickhouse.silver, job).await?;
+        notes.extend(evolved::notes(job, &decoded));
+    }
+    Ok(notes)
 }
 
 async fn database_change(clickhouse: &ClickHouse, name: &str) -> Result<Option<Change>> {

@@ -5,13 +5,18 @@ use crate::error::Result;
 use crate::sink::clickhouse::{ClickHouse, literal, quote};
 
 /// `clickhouse/NNN_name.sql`, in order; a file that has shipped is never edited, a new one is added.
-const FILES: [(u32, &str, &str); 3] = [
+const FILES: [(u32, &str, &str); 4] = [
     (1, "ops", include_str!("../../clickhouse/001_ops.sql")),
     (2, "gold", include_str!("../../clickhouse/002_gold.sql")),
     (
         3,
         "dead_letter_marks",
         include_str!("../../clickhouse/003_dead_letter_marks.sql"),
+    ),
+    (
+        4,
+        "columns",
+        include_str!("../../clickhouse/004_columns.sql"),
     ),
 ];
 

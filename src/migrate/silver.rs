@@ -34,7 +34,9 @@ pub async fn plan(clickhouse: &ClickHouse, database: &str, job: &SilverJob) -> R
     }
     for (name, select) in views(database, job) {
         let comment = fingerprint(&select);
-        if view_comment(clickhouse, database, &name).await?.as_deref() != Some(&comment) {
+        if view_comment(clickhouse, database, &name).await?.as_deref() != Some(&comment)
+            || !has_types(clickhouse, database, &name, job).await?
+        {
             changes.push(Change {
                 what: format!("create view {database}.{name}"),
                 sql: format!(
@@ -184,6 +186,26 @@ async fn view_comment(
         literal(view)
     );
     Ok(clickhouse.all::<String>(&sql).await?.into_iter().next())
+}
+
+/// Whether the view's columns have the table's types: they freeze when it is made, and the table's may be widened.
+async fn has_types(
+    clickhouse: &ClickHouse,
+    database: &str,
+    view: &str,
+    job: &SilverJob,
+) -> Result<bool> {
+    let sql = format!(
+        "SELECT name, type FROM system.columns WHERE database = {} AND table = {}",
+        literal(database),
+        literal(view)
+    );
+    let found = clickhouse.all::<DescribedColumn>(&sql).await?;
+    let declared = table_columns(job);
+    Ok(found.iter().all(|column| {
+        let wanted = declared.iter().find(|(name, _)| *name == column.name);
+        wanted.is_none_or(|(_, kind)| *kind == column.r#type)
+    }))
 }
 
 /// A table as ClickHouse describes it.

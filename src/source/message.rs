@@ -27,7 +27,48 @@ pub enum Item<'a> {
 
 #[derive(Clone, Copy)]
 pub struct RawMessage<'a> {
-    raw: &'a ffi::rd_kafka_message_t,
+    raw: Raw<'a>,
+}
+
+#[derive(Clone, Copy)]
+enum Raw<'a> {
+    Lent(&'a ffi::rd_kafka_message_t),
+    Kept(&'a Kept),
+}
+
+/// A copy of a message, which outlives its receive call.
+pub struct Kept {
+    partition: i32,
+    offset: i64,
+    key: Option<Vec<u8>>,
+    value: Option<Vec<u8>>,
+    timestamp: Option<i64>,
+    headers: Vec<(String, Option<Vec<u8>>)>,
+}
+
+impl Kept {
+    pub fn of(message: &RawMessage<'_>) -> Kept {
+        Kept {
+            partition: message.partition(),
+            offset: message.offset(),
+            key: message.key().map(<[u8]>::to_vec),
+            value: message.value().map(<[u8]>::to_vec),
+            timestamp: message.timestamp(),
+            headers: message.headers(),
+        }
+    }
+
+    pub fn message(&self) -> RawMessage<'_> {
+        RawMessage {
+            raw: Raw::Kept(self),
+        }
+    }
+
+    /// Memory held, headers aside.
+    pub fn bytes(&self) -> usize {
+        let length = |bytes: &Option<Vec<u8>>| bytes.as_ref().map_or(0, Vec::len);
+        size_of::<Kept>() + length(&self.key) + length(&self.value)
+    }
 }
 
 impl Received {
@@ -46,9 +87,9 @@ impl Received {
             // SAFETY: librdkafka gave us the message; it is freed only in `clear`, which needs `&mut self`
             let raw = unsafe { &**message };
             match raw.err {
-                ffi::RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR => {
-                    Item::Message(RawMessage { raw })
-                }
+                ffi::RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR => Item::Message(RawMessage {
+                    raw: Raw::Lent(raw),
+                }),
                 ffi::RDKafkaRespErr::RD_KAFKA_RESP_ERR__PARTITION_EOF => Item::EndOfPartition {
                     topic: topic_name(raw).unwrap_or_default(),
                     partition: raw.partition,
@@ -88,42 +129,69 @@ fn topic_name(raw: &ffi::rd_kafka_message_t) -> Option<&CStr> {
 impl<'a> RawMessage<'a> {
     /// Equal for messages of the same topic of one consumer: cheaper to compare than names.
     pub fn topic_handle(&self) -> usize {
-        self.raw.rkt as usize
+        match self.raw {
+            Raw::Lent(raw) => raw.rkt as usize,
+            Raw::Kept(_) => 0,
+        }
     }
 
+    /// Empty for a kept one: whoever keeps it knows.
     pub fn topic(&self) -> &'a CStr {
-        topic_name(self.raw).unwrap_or_default()
+        match self.raw {
+            Raw::Lent(raw) => topic_name(raw).unwrap_or_default(),
+            Raw::Kept(_) => c"",
+        }
     }
 
     pub fn partition(&self) -> i32 {
-        self.raw.partition
+        match self.raw {
+            Raw::Lent(raw) => raw.partition,
+            Raw::Kept(kept) => kept.partition,
+        }
     }
 
     pub fn offset(&self) -> i64 {
-        self.raw.offset
+        match self.raw {
+            Raw::Lent(raw) => raw.offset,
+            Raw::Kept(kept) => kept.offset,
+        }
     }
 
     pub fn key(&self) -> Option<&'a [u8]> {
-        bytes(self.raw.key, self.raw.key_len)
+        match self.raw {
+            Raw::Lent(raw) => bytes(raw.key, raw.key_len),
+            Raw::Kept(kept) => kept.key.as_deref(),
+        }
     }
 
     pub fn value(&self) -> Option<&'a [u8]> {
-        bytes(self.raw.payload, self.raw.len)
+        match self.raw {
+            Raw::Lent(raw) => bytes(raw.payload, raw.len),
+            Raw::Kept(kept) => kept.value.as_deref(),
+        }
     }
 
     /// Milliseconds since 1970, as the producer or the broker set them.
     pub fn timestamp(&self) -> Option<i64> {
+        let raw = match self.raw {
+            Raw::Lent(raw) => raw,
+            Raw::Kept(kept) => return kept.timestamp,
+        };
         let mut kind = ffi::rd_kafka_timestamp_type_t::RD_KAFKA_TIMESTAMP_NOT_AVAILABLE;
         // SAFETY: the message is alive, the type is written to our variable
-        let millis = unsafe { ffi::rd_kafka_message_timestamp(self.raw, &raw mut kind) };
+        let millis = unsafe { ffi::rd_kafka_message_timestamp(raw, &raw mut kind) };
         (millis >= 0).then_some(millis)
     }
 
     /// Name and value of every header, in order.
     pub fn headers(&self) -> Vec<(String, Option<Vec<u8>>)> {
+        let raw = match self.raw {
+            Raw::Lent(raw) => raw,
+            Raw::Kept(kept) => return kept.headers.clone(),
+        };
         let mut headers = std::ptr::null_mut();
         // SAFETY: the headers stay owned by the message, which is alive
-        let code = unsafe { ffi::rd_kafka_message_headers(self.raw, &raw mut headers) };
+        let code = unsafe { ffi::rd_kafka_message_headers(raw, &raw mut headers) };
         if code != ffi::RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR {
             return Vec::new();
         }

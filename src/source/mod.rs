@@ -18,7 +18,7 @@ use rdkafka_sys as ffi;
 
 use callbacks::{Noted, configuration};
 pub use identity::Identity;
-pub use message::{Item, RawMessage, Received};
+pub use message::{Item, Kept, RawMessage, Received};
 use partitions::{List, c_string};
 pub use partitions::{Partition, Positioned};
 

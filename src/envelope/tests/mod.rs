@@ -1,6 +1,7 @@
 //! What a job decodes, told in messages.
 
 mod captured;
+mod drift;
 mod flattened;
 mod folds;
 mod odd_input;
@@ -13,7 +14,7 @@ use crate::column::{Rows, Type};
 use crate::job::{Column, Encoding, Format, NullPolicy, Policies, SilverJob};
 
 /// `id Int64, name Nullable(String)` keyed by `id`, and whatever else a test adds.
-pub(super) fn job(more: &[(&str, &str, Encoding)]) -> SilverJob {
+pub(crate) fn job(more: &[(&str, &str, Encoding)]) -> SilverJob {
     let base = [("id", "Int64", Encoding::Plain)];
     let column = |(name, kind, encoding): &(&str, &str, Encoding)| Column {
         source: (*name).to_owned(),
@@ -21,6 +22,7 @@ pub(super) fn job(more: &[(&str, &str, Encoding)]) -> SilverJob {
         kind: Type::parse(kind).unwrap(),
         encoding: *encoding,
         null: NullPolicy::Reject,
+        added: None,
     };
     SilverJob {
         name: "orders".into(),

@@ -10,15 +10,13 @@ use super::{
     Policies, Shape, SilverJob, TruncatePolicy, ValuePolicy,
 };
 
-const ENCODINGS: [(&str, Encoding); 10] = [
+const ENCODINGS: [(&str, Encoding); 8] = [
     ("plain", Encoding::Plain),
     ("days", Encoding::Days),
     ("millis", Encoding::Millis),
     ("micros", Encoding::Micros),
     ("nanos", Encoding::Nanos),
     ("base64", Encoding::Base64),
-    ("base64url", Encoding::Base64Url),
-    ("hex", Encoding::Hex),
     ("unscaled", Encoding::Unscaled),
     ("json", Encoding::Json),
 ];
@@ -35,9 +33,11 @@ const TRUNCATES: [(&str, TruncatePolicy); 3] = [
 ];
 const VALUES: [(&str, ValuePolicy); 2] =
     [("reject", ValuePolicy::Reject), ("null", ValuePolicy::Null)];
-const NEW_COLUMNS: [(&str, NewColumnPolicy); 2] = [
+const NEW_COLUMNS: [(&str, NewColumnPolicy); 4] = [
     ("reject", NewColumnPolicy::Reject),
     ("ignore", NewColumnPolicy::Ignore),
+    ("stop", NewColumnPolicy::Stop),
+    ("add", NewColumnPolicy::Add),
 ];
 
 impl Encoding {
@@ -45,6 +45,11 @@ impl Encoding {
     pub fn as_str(self) -> &'static str {
         let found = ENCODINGS.iter().find(|(_, encoding)| *encoding == self);
         found.map_or("plain", |(word, _)| word)
+    }
+
+    pub fn parse(word: &str) -> Option<Encoding> {
+        let found = ENCODINGS.iter().find(|(known, _)| *known == word);
+        found.map(|(_, encoding)| *encoding)
     }
 }
 
@@ -154,6 +159,9 @@ fn policies(section: Section<'_>) -> Policies {
         new_column: section
             .choice("new_column", &NEW_COLUMNS)
             .unwrap_or(defaults.new_column),
+        missing_column: section
+            .choice("missing_column", &VALUES)
+            .unwrap_or(defaults.missing_column),
     };
     section.finish();
     read
@@ -171,6 +179,7 @@ fn columns_of(section: Section<'_>) -> Vec<Located<Column>> {
                     kind: parsed,
                     encoding: Encoding::Plain,
                     null: NullPolicy::default(),
+                    added: None,
                 },
             }),
             Entry::Section(table) => column_of(source, table),
@@ -214,6 +223,7 @@ fn column_of(source: String, table: Section<'_>) -> Option<Located<Column>> {
             kind: parsed?,
             encoding,
             null: null.unwrap_or_default(),
+            added: None,
         },
     })
 }
@@ -238,22 +248,15 @@ fn fits(encoding: Encoding, kind: &Type) -> bool {
             encoding,
             Encoding::Plain | Encoding::Millis | Encoding::Micros | Encoding::Nanos
         ),
-        Type::Decimal { .. } | Type::Int8 | Type::Int16 | Type::Int32 | Type::Int64 => {
-            matches!(encoding, Encoding::Plain | Encoding::Unscaled)
-        }
+        Type::Decimal { .. } => matches!(encoding, Encoding::Plain | Encoding::Unscaled),
         Type::String => matches!(
             encoding,
-            Encoding::Plain
-                | Encoding::Base64
-                | Encoding::Base64Url
-                | Encoding::Hex
-                | Encoding::Json
+            Encoding::Plain | Encoding::Base64 | Encoding::Json
         ),
-        // base64: a bit field, bytes with the lowest bit first
-        Type::UInt8 | Type::UInt16 | Type::UInt32 | Type::UInt64 => matches!(
-            encoding,
-            Encoding::Plain | Encoding::Base64 | Encoding::Unscaled
-        ),
+        // a bit field: bytes with the lowest bit first
+        Type::UInt8 | Type::UInt16 | Type::UInt32 | Type::UInt64 => {
+            matches!(encoding, Encoding::Plain | Encoding::Base64)
+        }
         _ => encoding == Encoding::Plain,
     }
 }

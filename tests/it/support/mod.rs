@@ -14,7 +14,6 @@ pub mod embedded_engine;
 pub mod embedded_project;
 pub mod engine;
 pub mod kafka;
-pub mod mariadb;
 pub mod postgres;
 pub mod program;
 pub mod project;
@@ -26,7 +25,6 @@ use std::time::{Duration, Instant};
 
 pub use embedded_project::EmbeddedProject;
 pub use engine::Engine;
-pub use mariadb::MariaDb;
 pub use postgres::Source;
 pub use project::Project;
 pub use source_project::SourceProject;

@@ -1,0 +1,200 @@
+//! A job whose table follows its source: what it gathered is written, messages are kept, the table is changed, and
+//! decoding goes on with the message that asked for it.
+
+use std::collections::VecDeque;
+use std::time::Instant;
+
+use tokio::task::JoinHandle;
+
+use super::consume::Consuming;
+use super::lane::Lane;
+use crate::batch::Batch;
+use crate::envelope::{Decoder, Drift};
+use crate::error::{Error, Kind, Result};
+use crate::evolve::{Event, Settled, State, record};
+use crate::source::{Kept, RawMessage};
+
+/// A lane that waits for its table.
+pub struct Evolving {
+    drift: Drift,
+    /// the message that asked for it, and what had been received behind it
+    kept: VecDeque<Kept>,
+    bytes: usize,
+    settling: Option<JoinHandle<Result<Settled>>>,
+}
+
+impl Evolving {
+    pub fn new(drift: Drift, message: &RawMessage<'_>) -> Evolving {
+        let mut evolving = Evolving {
+            drift,
+            kept: VecDeque::new(),
+            bytes: 0,
+            settling: None,
+        };
+        evolving.keep(message);
+        evolving
+    }
+
+    pub fn keep(&mut self, message: &RawMessage<'_>) {
+        let kept = Kept::of(message);
+        self.bytes += kept.bytes();
+        self.kept.push_back(kept);
+    }
+
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// The partition belongs to somebody else, who reads these messages again.
+    pub fn forget(&mut self, partition: i32) {
+        self.kept
+            .retain(|kept| kept.message().partition() != partition);
+        self.bytes = self.kept.iter().map(Kept::bytes).sum();
+    }
+}
+
+impl Consuming {
+    /// Takes each waiting job one step further, if it is time.
+    pub(super) fn evolve(&mut self) {
+        for index in 0..self.lanes.len() {
+            let Some(lane) = self.lanes.get_mut(index) else {
+                continue;
+            };
+            if lane.evolving.is_some() && lane.has_gathered() {
+                if !lane.is_blocked() {
+                    lane.hand_over(index, &self.runtime, &self.landing);
+                }
+                continue;
+            }
+            let written = lane.in_flight.is_settled();
+            let Some(evolving) = &mut lane.evolving else {
+                continue;
+            };
+            match evolving.settling.take() {
+                None if !written => {}
+                None => {
+                    let (evolver, job) = (self.evolver.clone(), lane.target.job.clone());
+                    let drift = evolving.drift.clone();
+                    let settling = async move { evolver.settle(&job, &drift).await };
+                    evolving.settling = Some(self.runtime.spawn(settling));
+                }
+                Some(settling) if !settling.is_finished() => evolving.settling = Some(settling),
+                Some(settling) => {
+                    let settled = self.runtime.block_on(settling).unwrap_or_else(|error| {
+                        Err(Error::new(Kind::Internal, "a task panicked").because(error))
+                    });
+                    lane.go_on(settled);
+                }
+            }
+        }
+    }
+
+    /// What was learnt of the sources goes to `ops.columns`; nothing under way rests on it, so it is not waited for.
+    pub(super) fn tell_columns(&mut self) {
+        let events = self.column_events();
+        if events.is_empty() {
+            return;
+        }
+        let (clickhouse, ops) = (self.clickhouse.clone(), self.ops.clone());
+        self.runtime.spawn(async move {
+            if let Err(error) = record::write(&clickhouse, &ops, &events).await {
+                tracing::warn!(%error, "ops.columns was not written");
+            }
+        });
+    }
+
+    pub(super) fn column_events(&mut self) -> Vec<Event> {
+        self.lanes.iter_mut().flat_map(Lane::take_events).collect()
+    }
+}
+
+impl Lane {
+    /// The table is what the message needs, or will never be.
+    fn go_on(&mut self, settled: Result<Settled>) {
+        let Some(evolving) = self.evolving.take() else {
+            return;
+        };
+        let mut at_fault = false;
+        match settled {
+            Err(error) => return self.fail(error),
+            Ok(Settled::Unchanged(fields)) => {
+                at_fault = true;
+                for field in fields {
+                    self.decoder.settle(&field);
+                }
+            }
+            Ok(Settled::Changed { job, sources, done }) => {
+                for field in &evolving.drift.gone {
+                    self.note_missing(field);
+                }
+                for (column, state) in done {
+                    self.counters.columns.insert(column, state.as_str());
+                }
+                let mut known = self.decoder.sources().clone();
+                known.extend(sources);
+                self.target = self.target.of_job(*job);
+                self.decoder = Decoder::new(&self.target.job).knowing(known);
+                self.batch = Batch::new(&self.target.job);
+            }
+        }
+        let now = Instant::now();
+        for kept in evolving.kept {
+            self.take_or_evolve(&kept.message(), now, !std::mem::take(&mut at_fault));
+        }
+    }
+
+    /// Columns of the last row that its message has no field for, told once each. Messages that are older than a column
+    /// which ingest has added lack it, too, and are nothing to tell of.
+    #[cold]
+    pub(super) fn note_absent(&mut self) {
+        let time = self.decoder.source_time();
+        let job = &self.target.job;
+        let dropped: Vec<String> = self
+            .decoder
+            .absent()
+            .iter()
+            .filter_map(|column| job.columns.get(*column))
+            .filter(|column| column.added.is_none_or(|added| time > added.since))
+            .map(|column| column.source.clone())
+            .collect();
+        for field in dropped {
+            self.note_missing(&field);
+        }
+    }
+
+    pub(super) fn note_missing(&mut self, field: &str) {
+        let target = &self.target;
+        let Some(column) = target.job.columns.iter().find(|c| c.source == field) else {
+            return;
+        };
+        let known = self
+            .counters
+            .columns
+            .insert(column.name.clone(), State::Missing.as_str());
+        if known == Some(State::Missing.as_str()) {
+            return;
+        }
+        tracing::warn!(
+            job = target.job.name,
+            topic = target.job.topic,
+            field,
+            "the source does not send this field any more: dropped or renamed? `missing_column` says what becomes of its rows"
+        );
+        let source = self
+            .decoder
+            .sources()
+            .get(field)
+            .cloned()
+            .unwrap_or_default();
+        self.events
+            .push(Event::new(&target.job, State::Missing, column, &source));
+    }
+
+    fn take_events(&mut self) -> Vec<Event> {
+        let mut events = std::mem::take(&mut self.events);
+        if self.decoder.has_learnt() {
+            events.extend(record::seen(&self.target.job, self.decoder.sources()));
+        }
+        events
+    }
+}
