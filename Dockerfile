@@ -1,6 +1,7 @@
 # Three images for docker-compose.yml: bullion, Kafka Connect with Debezium, Airflow with bullion inside.
 # Not built where this was written (no Docker there): the versions are those that stack/ runs without Docker.
 
+# Holds libssl-dev and pkg-config, which librdkafka's TLS needs.
 FROM rust:1.95.0-bookworm AS build
 WORKDIR /src
 COPY . .
@@ -8,7 +9,7 @@ RUN cargo build --locked --profile dist
 
 FROM debian:12.11-slim AS bullion
 RUN apt-get update \
-    && apt-get install -y --no-install-recommends ca-certificates \
+    && apt-get install -y --no-install-recommends ca-certificates libssl3 \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --create-home --home-dir /bullion bullion
 COPY --from=build /src/target/dist/bullion /usr/local/bin/bullion

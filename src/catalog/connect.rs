@@ -3,11 +3,21 @@
 use std::time::Duration;
 
 use secrecy::ExposeSecret;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_postgres::config::SslMode;
 use tokio_postgres::error::SqlState;
-use tokio_postgres::{Client, NoTls};
+use tokio_postgres::{Client, Connection, NoTls};
+use tokio_postgres_rustls::MakeRustlsConnect;
 
-use crate::config;
+use crate::config::{self, Mode};
 use crate::error::{Error, Kind, Result};
+use crate::tls::{self, Distrust};
+
+const TLS: tls::Settings = tls::Settings {
+    address: "postgres.url",
+    ca_file: "sslrootcert in postgres.url",
+    certificate: None,
+};
 
 /// A database that answers at all does so well within this.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -49,12 +59,21 @@ and BULLION_POSTGRES_PASSWORD",
             .connect_timeout(CONNECT_TIMEOUT);
         let place = place(&options);
         // the one place that decides about TLS
-        let connected = options.connect(NoTls).await;
-        let (client, connection) = connected.map_err(|error| explain(&place, error))?;
-        // ends by itself when the client is dropped; what breaks it is told by the query that was running
-        tokio::spawn(async move {
-            let _ = connection.await;
-        });
+        let client = match config.tls.mode {
+            Mode::Disable => {
+                options.ssl_mode(SslMode::Disable);
+                serve(options.connect(NoTls).await)
+            }
+            mode => {
+                options.ssl_mode(match mode {
+                    Mode::Prefer => SslMode::Prefer,
+                    _ => SslMode::Require,
+                });
+                let tls = MakeRustlsConnect::new(tls::postgres::client(&config.tls)?);
+                serve(options.connect(tls).await)
+            }
+        };
+        let client = client.map_err(|error| explain(&place, error))?;
         Ok(Source { client, place })
     }
 
@@ -67,6 +86,21 @@ and BULLION_POSTGRES_PASSWORD",
     pub(crate) fn explain(&self, error: tokio_postgres::Error) -> Error {
         explain(&self.place, error)
     }
+}
+
+/// The connection ends by itself when the client is dropped; what breaks it is told by the query that was running.
+fn serve<S, T>(
+    connected: Result<(Client, Connection<S, T>), tokio_postgres::Error>,
+) -> Result<Client, tokio_postgres::Error>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let (client, connection) = connected?;
+    tokio::spawn(async move {
+        let _ = connection.await;
+    });
+    Ok(client)
 }
 
 fn place(options: &tokio_postgres::Config) -> String {
@@ -84,6 +118,14 @@ fn place(options: &tokio_postgres::Config) -> String {
 
 fn explain(place: &str, error: tokio_postgres::Error) -> Error {
     let Some(server) = error.as_db_error() else {
+        if let Some(distrust) = Distrust::of(&error) {
+            return distrust.error(&format!("PostgreSQL at {place}"), &TLS);
+        }
+        if beneath(&error).contains("does not support TLS") {
+            let message = format!("PostgreSQL at {place} has no TLS (ssl = off)");
+            return Error::new(Kind::Denied, message)
+                .advise("switch it on there, or take sslmode out of postgres.url");
+        }
         return match error.is_closed() || std::error::Error::source(&error).is_some() {
             true => Error::new(
                 Kind::Unreachable,
@@ -111,6 +153,10 @@ fn explain(place: &str, error: tokio_postgres::Error) -> Error {
         Kind::Query
     };
     Error::new(kind, format!("PostgreSQL at {place}: {said}"))
+}
+
+fn beneath(error: &dyn std::error::Error) -> String {
+    error.source().map_or_else(String::new, ToString::to_string)
 }
 
 /// What PostgreSQL and Debezium say when replication cannot work, whose turn it is, and the command that helps.

@@ -128,10 +128,10 @@ impl Place {
     /// The demo's engine is started when none runs, and is then ours to stop.
     async fn open(self) -> Result<(ClickHouse, Option<Engine>)> {
         match self {
-            Place::Configured(config) => Ok((ClickHouse::new(&config.clickhouse), None)),
+            Place::Configured(config) => Ok((ClickHouse::new(&config.clickhouse)?, None)),
             Place::Demo(folder) => {
                 let engine = folder.engine().await?;
-                Ok((ClickHouse::new(&engine.address()), Some(engine)))
+                Ok((ClickHouse::new(&engine.address())?, Some(engine)))
             }
         }
     }

@@ -1,5 +1,7 @@
 //! The configuration: raw settings become one validated value, with every fault reported at once.
 
+mod kafka;
+mod postgres;
 mod settings;
 
 use std::collections::BTreeMap;
@@ -9,8 +11,10 @@ use std::time::Duration;
 use chrono_tz::Tz;
 use secrecy::SecretString;
 
-use settings::{KAFKA_PROPERTIES, Setting, Settings, is_secret};
+pub use kafka::{FirstStart, Kafka, Mechanism, Protocol, Security};
+pub use postgres::{Mode, Postgres, Roots, Tls};
 pub use settings::{Origin, SETTINGS, environment_name};
+use settings::{Setting, Settings, is_secret};
 
 use crate::document::{parse_bytes, parse_duration};
 use crate::error::{Error, Kind, Result};
@@ -37,26 +41,12 @@ pub struct Config {
 }
 
 #[derive(Clone, Debug)]
-pub struct Kafka {
-    pub brokers: String,
-    pub group: String,
-    pub first_start: FirstStart,
-    /// librdkafka's own, passed on as they are
-    pub properties: BTreeMap<String, String>,
-    pub sasl_password: Option<SecretString>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FirstStart {
-    Earliest,
-    Latest,
-}
-
-#[derive(Clone, Debug)]
 pub struct ClickHouse {
     pub url: String,
     pub user: String,
     pub password: Option<SecretString>,
+    /// PEM; where none is named, the system's
+    pub ca_file: Option<PathBuf>,
     pub database: String,
     pub cluster: Option<String>,
     pub silver: String,
@@ -65,16 +55,12 @@ pub struct ClickHouse {
 }
 
 #[derive(Clone, Debug)]
-pub struct Postgres {
-    pub url: Option<String>,
-    pub password: Option<SecretString>,
-}
-
-#[derive(Clone, Debug)]
 pub struct Connect {
     pub url: String,
     pub user: Option<String>,
     pub password: Option<SecretString>,
+    /// PEM; where none is named, the system's
+    pub ca_file: Option<PathBuf>,
 }
 
 #[derive(Clone, Debug)]
@@ -150,24 +136,29 @@ fn validate(settings: &Settings, folder: &Path, guarded: bool, faults: &Faults) 
         },
     );
     let ttl = read.parsed("lease.ttl", "a duration such as 30s", parse_duration);
-    let postgres = Postgres {
-        url: read.database_url("postgres.url"),
-        password: read.secret("postgres.password"),
-    };
+    let postgres = read
+        .database("postgres.url", "postgres.password")
+        .unwrap_or_else(|| Postgres {
+            url: None,
+            tls: Tls::default(),
+            password: read.secret("postgres.password"),
+        });
     let place = read.parsed("lease.kind", "file or postgres", |text| match text {
         "file" => Some(LeasePlace::File {
             folder: folder.join(read.text("lease.folder")),
         }),
-        "postgres" => Some(LeasePlace::Postgres(Postgres {
-            url: read
-                .database_url("lease.url")
-                .or_else(|| postgres.url.clone()),
-            password: read
+        "postgres" => Some(LeasePlace::Postgres({
+            let own = read.database("lease.url", "lease.password");
+            let mut place = own.unwrap_or_else(|| postgres.clone());
+            place.password = read
                 .secret("lease.password")
-                .or_else(|| postgres.password.clone()),
+                .or_else(|| postgres.password.clone());
+            place
         })),
         _ => None,
     });
+    let properties = kafka::properties(&read, guarded);
+    let security = kafka::security(&read, folder, &properties);
     Some(Config {
         jobs: folder.join(read.text("jobs")),
         time_zone: time_zone?,
@@ -176,13 +167,15 @@ fn validate(settings: &Settings, folder: &Path, guarded: bool, faults: &Faults) 
             brokers: read.text("kafka.brokers"),
             group: read.text("kafka.group"),
             first_start: first_start?,
-            properties: kafka_properties(&read, guarded),
-            sasl_password: read.secret("kafka.sasl_password"),
+            security,
+            properties,
+            memory: memory_budget?,
         },
         clickhouse: ClickHouse {
             url: read.http_url("clickhouse.url"),
             user: read.text("clickhouse.user"),
             password: read.secret("clickhouse.password"),
+            ca_file: read.file("clickhouse.ca_file", folder),
             database: read.text("clickhouse.database"),
             cluster: read.optional("clickhouse.cluster"),
             silver: read.text("clickhouse.silver"),
@@ -193,6 +186,7 @@ fn validate(settings: &Settings, folder: &Path, guarded: bool, faults: &Faults) 
             url: read.http_url("connect.url"),
             user: read.optional("connect.user"),
             password: read.secret("connect.password"),
+            ca_file: read.file("connect.ca_file", folder),
         },
         lease: Lease {
             place: place?,
@@ -203,45 +197,8 @@ fn validate(settings: &Settings, folder: &Path, guarded: bool, faults: &Faults) 
     })
 }
 
-/// Properties that bullion's guarantees rest on; setting them is refused, with the reason.
-const OURS: [(&str, &str); 6] = [
-    (
-        "enable.auto.commit",
-        "offsets are committed only after ClickHouse has the rows",
-    ),
-    (
-        "enable.auto.offset.store",
-        "offsets are committed only after ClickHouse has the rows",
-    ),
-    (
-        "auto.offset.reset",
-        "it loses or repeats data in silence; see kafka.first_start",
-    ),
-    ("bootstrap.servers", "it is kafka.brokers"),
-    ("group.id", "it is kafka.group"),
-    (
-        "enable.partition.eof",
-        "`--until-caught-up` uses end offsets",
-    ),
-];
 /// Set to 1 by the test that shows why the first of them is refused.
 const UNSAFE_ALLOWED: &str = "BULLION_UNSAFE_KAFKA_PROPERTIES";
-
-fn kafka_properties(read: &Reader<'_>, guarded: bool) -> BTreeMap<String, String> {
-    let mut properties = BTreeMap::new();
-    for (key, setting) in read.settings {
-        let Some(name) = key.strip_prefix(KAFKA_PROPERTIES) else {
-            continue;
-        };
-        if let Some((_, reason)) = OURS.iter().find(|(ours, _)| *ours == name)
-            && guarded
-        {
-            read.fault(setting, format!("`{key}` cannot be set: {reason}"));
-        }
-        properties.insert(name.to_owned(), setting.value.clone());
-    }
-    properties
-}
 
 struct Reader<'a> {
     settings: &'a Settings,
@@ -252,6 +209,10 @@ impl Reader<'_> {
     fn optional(&self, key: &str) -> Option<String> {
         let value = self.settings.get(key)?.value.clone();
         Some(value).filter(|value| !value.is_empty())
+    }
+
+    fn has(&self, key: &str) -> bool {
+        self.optional(key).is_some()
     }
 
     fn text(&self, key: &str) -> String {
@@ -289,7 +250,7 @@ impl Reader<'_> {
         .unwrap_or_default()
     }
 
-    fn database_url(&self, key: &str) -> Option<String> {
+    fn database(&self, key: &str, password: &str) -> Option<Postgres> {
         let setting = self.settings.get(key)?;
         let text = self.optional(key)?;
         let url = reqwest::Url::parse(&text).ok();
@@ -302,11 +263,47 @@ impl Reader<'_> {
         } else if url.is_some_and(|url| url.password().is_some())
             && matches!(setting.origin, Origin::File { .. })
         {
-            let name = environment_name(&key.replace("url", "password"));
+            let name = environment_name(password);
             let message = format!("`{key}` holds a password: give it by {name} or {name}_FILE");
             self.fault(setting, message);
         }
-        Some(text)
+        match Postgres::new(&text, self.secret(password)) {
+            Ok(postgres) => Some(postgres),
+            Err(message) => {
+                self.fault(setting, format!("`{key}`: {message}"));
+                None
+            }
+        }
+    }
+
+    /// One word of a closed list, where it is given.
+    fn chosen<T: Copy>(&self, key: &str, all: &[T], word: impl Fn(T) -> &'static str) -> Option<T> {
+        self.optional(key)?;
+        let words: Vec<&str> = all.iter().map(|one| word(*one)).collect();
+        self.parsed(key, &format!("one of {}", words.join(", ")), |text| {
+            let mut all = all.iter().copied();
+            all.find(|one| word(*one).eq_ignore_ascii_case(text))
+        })
+    }
+
+    /// A file that exists, beside bullion.toml where the path is relative.
+    fn file(&self, key: &str, folder: &Path) -> Option<PathBuf> {
+        let path = folder.join(self.optional(key)?);
+        let setting = self.settings.get(key)?;
+        if !path.is_file() {
+            let message = format!("`{key}`: there is no file {}", path.display());
+            self.fault(setting, message);
+        }
+        Some(path)
+    }
+
+    /// These cannot be set, where they are.
+    fn refuse(&self, keys: &[&str], message: &str) {
+        for key in keys.iter().filter(|key| self.has(key)) {
+            if let Some(setting) = self.settings.get(*key) {
+                self.fault(setting, format!("`{key}` {message}"));
+            }
+        }
     }
 }
 

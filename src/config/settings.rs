@@ -37,7 +37,7 @@ const fn secret(key: &'static str, help: &'static str) -> Known {
     }
 }
 
-pub const SETTINGS: [Known; 25] = [
+pub const SETTINGS: [Known; 34] = [
     known(
         "jobs",
         Some("jobs"),
@@ -64,7 +64,30 @@ pub const SETTINGS: [Known; 25] = [
         Some("earliest"),
         "where a job begins that never ran: earliest or latest",
     ),
-    secret("kafka.sasl_password", "librdkafka's sasl.password"),
+    known(
+        "kafka.security",
+        None,
+        "plaintext, ssl, sasl_plaintext or sasl_ssl",
+    ),
+    known(
+        "kafka.ca_file",
+        None,
+        "PEM of the CA that signed the brokers' certificates; default: the system's",
+    ),
+    known(
+        "kafka.certificate_file",
+        None,
+        "PEM of our own certificate, where the brokers ask for one",
+    ),
+    known("kafka.key_file", None, "PEM of its key"),
+    secret("kafka.key_password", "password of that key"),
+    known(
+        "kafka.mechanism",
+        None,
+        "PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512",
+    ),
+    known("kafka.user", None, "user name for SASL"),
+    secret("kafka.password", "password of that user"),
     known(
         "clickhouse.url",
         Some("http://127.0.0.1:8123"),
@@ -72,6 +95,11 @@ pub const SETTINGS: [Known; 25] = [
     ),
     known("clickhouse.user", Some("default"), "user name"),
     secret("clickhouse.password", "password of that user"),
+    known(
+        "clickhouse.ca_file",
+        None,
+        "PEM of the CA that signed its certificate (https); default: the system's",
+    ),
     known(
         "clickhouse.database",
         Some("default"),
@@ -96,7 +124,7 @@ pub const SETTINGS: [Known; 25] = [
     known(
         "postgres.url",
         None,
-        "source database: postgres://user@host:5432/name",
+        "source database: postgres://user@host:5432/name, with libpq's sslmode and sslrootcert",
     ),
     secret("postgres.password", "password of that user"),
     known(
@@ -106,6 +134,11 @@ pub const SETTINGS: [Known; 25] = [
     ),
     known("connect.user", None, "basic-auth user of Kafka Connect"),
     secret("connect.password", "basic-auth password of Kafka Connect"),
+    known(
+        "connect.ca_file",
+        None,
+        "PEM of the CA that signed its certificate (https); default: the system's",
+    ),
     known(
         "lease.kind",
         Some("file"),

@@ -109,3 +109,46 @@ fn a_missing_file_that_was_asked_for_is_named() {
     let error = Config::load_from(Some(Path::new("/nowhere/b.toml")), &environment(&[]));
     assert!(error.unwrap_err().to_string().contains("/nowhere/b.toml"));
 }
+
+#[test]
+fn kafkas_security_is_said_once_and_whole() {
+    let load = |text: &str| load(text, &[]).map(|config| config.kafka.security);
+    let sasl = load("[kafka]\nsecurity = 'SASL_SSL'\nuser = 'u'\n").unwrap();
+    assert_eq!(sasl.protocol, Some(Protocol::SaslSsl));
+    let theirs = "[kafka]\nuser = 'u'\n[kafka.properties]\n'security.protocol' = 'sasl_ssl'\n";
+    assert_eq!(load(theirs).unwrap().user.as_deref(), Some("u"));
+    for (text, fault) in [
+        (
+            "security = 'tls'",
+            "one of plaintext, ssl, sasl_plaintext, sasl_ssl",
+        ),
+        (
+            "security = 'sasl_ssl'",
+            "needs `kafka.user`, and BULLION_KAFKA_PASSWORD",
+        ),
+        (
+            "user = 'u'",
+            "`kafka.user` needs `kafka.security` = \"sasl_ssl\"",
+        ),
+        ("ca_file = 'nowhere.pem'", "there is no file"),
+        ("security = 'ssl'\nuser = 'u'", "`kafka.user` needs"),
+        ("password = 'p'", "BULLION_KAFKA_PASSWORD_FILE"),
+        (
+            "security = 'ssl'\n[kafka.properties]\n'security.protocol' = 'ssl'",
+            "are the same: keep one",
+        ),
+    ] {
+        let error = load(&format!("[kafka]\n{text}\n")).unwrap_err().to_string();
+        assert!(error.contains(fault), "{text}: {error}");
+    }
+}
+
+#[test]
+fn an_address_of_postgres_is_read_with_its_modes_of_tls() {
+    let text = "[postgres]\nurl = 'postgres://u@h/d?sslmode=verify-full&sslrootcert=ca.pem'\n";
+    let postgres = load(text, &[]).unwrap().postgres;
+    assert_eq!(postgres.url.as_deref(), Some("postgres://u@h/d"));
+    assert_eq!(postgres.tls.mode, Mode::VerifyFull);
+    let error = load("[postgres]\nurl = 'postgres://u@h/d?sslmode=on'\n", &[]).unwrap_err();
+    assert!(error.to_string().contains("bullion.toml:2"), "{error}");
+}

@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use crate::catalog::refused;
 use crate::config;
 use crate::error::{Error, Kind, Result};
+use crate::tls::{self, Distrust};
 
 /// Validating opens a connection to the source, which may take a while to fail.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
@@ -21,6 +22,12 @@ const REBALANCE: Duration = Duration::from_secs(60);
 const POLL: Duration = Duration::from_millis(500);
 /// A task that fails at its first step does so between two looks.
 const STEADY_LOOKS: u32 = 2;
+
+const TLS: tls::Settings = tls::Settings {
+    address: "connect.url",
+    ca_file: "connect.ca_file",
+    certificate: None,
+};
 
 pub struct Connect {
     http: reqwest::Client,
@@ -104,15 +111,16 @@ struct ValidatedValue {
 
 impl Connect {
     pub fn new(config: &config::Connect) -> Result<Connect> {
-        // an error says that somebody else chose the provider already, which is as good
-        crate::tls::install();
-        let http = reqwest::Client::builder()
+        tls::install();
+        let mut http = reqwest::Client::builder()
             .timeout(REQUEST_TIMEOUT)
-            .connect_timeout(CONNECT_TIMEOUT)
-            .build()
-            .map_err(|error| {
-                Error::new(Kind::Internal, "cannot make an HTTP client").because(error)
-            })?;
+            .connect_timeout(CONNECT_TIMEOUT);
+        if config.url.starts_with("https:") {
+            http = http.tls_backend_preconfigured(tls::client(config.ca_file.as_deref())?);
+        }
+        let http = http.build().map_err(|error| {
+            Error::new(Kind::Internal, "cannot make an HTTP client").because(error)
+        })?;
         Ok(Connect {
             http,
             config: config.clone(),
@@ -303,6 +311,9 @@ impl Connect {
         body: Option<&BTreeMap<String, String>>,
     ) -> Result<(StatusCode, Value)> {
         let unreachable = |error: reqwest::Error| {
+            if let Some(distrust) = Distrust::of(&error) {
+                return distrust.error(&format!("Kafka Connect at {}", self.config.url), &TLS);
+            }
             Error::new(Kind::Unreachable, format!("cannot reach Kafka Connect at {}", self.config.url))
                 .because(error.without_url())
                 .advise("check that a worker runs there and that connect.url (BULLION_CONNECT_URL) names its REST listener")

@@ -182,6 +182,7 @@ impl Engine {
             url: self.url.clone(),
             user: String::from("default"),
             password: Some(SecretString::from(self.password.expose_secret().to_owned())),
+            ca_file: None,
             database: String::from("default"),
             cluster: None,
             silver: String::from("silver"),

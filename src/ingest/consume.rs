@@ -118,6 +118,7 @@ impl Consuming {
     pub fn run(mut self) -> Result<Vec<Lane>> {
         loop {
             self.receive()?;
+            self.consumer.check_welcome()?;
             self.answer_group()?;
             self.look_for_lost_topics();
             self.commit_landed();

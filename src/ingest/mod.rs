@@ -193,7 +193,7 @@ struct Prepared {
 
 async fn prepare(config: &Config, request: &Request) -> Result<Prepared> {
     let clickhouse = ClickHouse::connect(&config.clickhouse).await?;
-    let consumer = Consumer::new(&config.kafka)?;
+    let consumer = Consumer::connect(&config.kafka)?;
     let names = &config.clickhouse;
     let evolver = Evolver::new(config, &clickhouse);
     let mut lanes = Vec::new();

@@ -27,7 +27,7 @@ pub async fn peek(config: &Config, jobs: &[SilverJob], count: usize) -> Result<V
         // nothing is paused here, so that the end may be told: see `source::properties`
         let told = ("enable.partition.eof".to_owned(), "true".to_owned());
         kafka.properties.extend([told]);
-        let mut consumer = Consumer::new(&kafka)?;
+        let mut consumer = Consumer::connect(&kafka)?;
         let partitions = consumer.identify(&job.topic)?.partitions;
         let group = &config.kafka.group;
         let known = checkpoints::read(&clickhouse, &config.clickhouse.ops, group, job).await;

@@ -1,13 +1,17 @@
 //! ClickHouse over HTTP: statements, typed queries and Native inserts, with its errors sorted into kinds.
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use bytes::Bytes;
 use clickhouse::{Client, Compression, RowOwned, RowRead};
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
 use secrecy::ExposeSecret;
 
 use crate::config;
 use crate::error::{Error, Kind, Result};
+use crate::tls::{self, Distrust};
 
 /// A connection pool to one server. Cheap to clone.
 #[derive(Clone)]
@@ -18,10 +22,10 @@ pub struct ClickHouse {
 }
 
 impl ClickHouse {
-    pub fn new(config: &config::ClickHouse) -> ClickHouse {
+    pub fn new(config: &config::ClickHouse) -> Result<ClickHouse> {
         let loopback = ["127.0.0.1", "localhost", "[::1]"];
         let local = loopback.iter().any(|host| config.url.contains(host));
-        let mut client = Client::default()
+        let mut client = http(config)?
             .with_url(&config.url)
             .with_user(&config.user)
             .with_database(&config.database)
@@ -34,16 +38,16 @@ impl ClickHouse {
         if let Some(password) = &config.password {
             client = client.with_password(password.expose_secret());
         }
-        ClickHouse {
+        Ok(ClickHouse {
             client,
             url: config.url.clone(),
             cluster: config.cluster.clone(),
-        }
+        })
     }
 
     /// The same server, after it has answered once.
     pub async fn connect(config: &config::ClickHouse) -> Result<ClickHouse> {
-        let clickhouse = ClickHouse::new(config);
+        let clickhouse = ClickHouse::new(config)?;
         // `SELECT 1` and not /ping: a wrong password is to be found now
         match tokio::time::timeout(FIRST_ANSWER, clickhouse.one::<u8>("SELECT 1")).await {
             Ok(answer) => answer.map(|_| clickhouse),
@@ -143,6 +147,9 @@ impl ClickHouse {
         match error {
             Cause::BadResponse(_) => refused(&text),
             Cause::Network(_) => {
+                if let Some(distrust) = Distrust::of(&error) {
+                    return distrust.error(&format!("clickhouse at {}", self.url), &TLS);
+                }
                 let beneath = innermost(&error);
                 let message = format!("cannot reach clickhouse at {}: {beneath}", self.url);
                 Error::new(Kind::Unreachable, message)
@@ -160,10 +167,43 @@ impl ClickHouse {
     }
 }
 
+/// The crate's own client, unless a CA is named: it knows the system's only.
+fn http(config: &config::ClickHouse) -> Result<Client> {
+    let Some(ca_file) = config
+        .ca_file
+        .as_deref()
+        .filter(|_| config.url.starts_with("https:"))
+    else {
+        return Ok(Client::default());
+    };
+    let mut tcp = HttpConnector::new();
+    tcp.set_keepalive(Some(KEEP_ALIVE));
+    tcp.enforce_http(false);
+    let tls = hyper_rustls::HttpsConnectorBuilder::new()
+        .with_tls_config(tls::client(Some(ca_file))?)
+        .https_only()
+        .enable_http1()
+        .wrap_connector(tcp);
+    let http = hyper_util::client::legacy::Client::builder(TokioExecutor::new())
+        .pool_idle_timeout(IDLE)
+        .build(tls);
+    Ok(Client::with_http_client(http))
+}
+
+/// As the crate has them: ClickHouse closes what was idle for three seconds.
+const IDLE: Duration = Duration::from_secs(2);
+const KEEP_ALIVE: Duration = Duration::from_secs(60);
+
+const TLS: tls::Settings = tls::Settings {
+    address: "clickhouse.url",
+    ca_file: "clickhouse.ca_file",
+    certificate: None,
+};
+
 /// A server that takes connections and says nothing is as good as none.
-const FIRST_ANSWER: std::time::Duration = std::time::Duration::from_secs(10);
+const FIRST_ANSWER: Duration = Duration::from_secs(10);
 /// A hung insert is given up well before Kafka's default `max.poll.interval.ms` of 300 s.
-const INSERT_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(120);
+const INSERT_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// What makes one request one part.
 const INSERT_SETTINGS: [(&str, &str); 5] = [

@@ -2,8 +2,8 @@
 
 use std::collections::VecDeque;
 use std::ffi::{CStr, c_char, c_int, c_void};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rdkafka_sys as ffi;
 
@@ -11,6 +11,7 @@ use super::partitions::{self, c_string};
 use super::{Rebalance, properties};
 use crate::config::Kafka;
 use crate::error::{Error, Kind, Result};
+use crate::tls::Distrust;
 
 /// What the callbacks leave for the flow; librdkafka holds a pointer to it.
 #[derive(Default)]
@@ -19,6 +20,23 @@ pub(super) struct Noted {
     pub(super) closing: AtomicBool,
     pub(super) lost_commit: AtomicBool,
     pub(super) missed_topic: AtomicBool,
+    pub(super) refusal: Mutex<Refusal>,
+}
+
+/// Why a broker and we do not trust each other. librdkafka tries again for ever; the flow asks whether any other broker
+/// takes us.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Refusal {
+    /// what is wrong with a broker's certificate, and whose it is: OpenSSL's own text of the failed handshake does not say
+    pub(super) distrust: Option<(Distrust, String)>,
+    /// librdkafka's text, once the connection has failed for it
+    pub(super) said: Option<String>,
+}
+
+impl Noted {
+    pub(super) fn refusal(&self) -> MutexGuard<'_, Refusal> {
+        self.refusal.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 pub(super) fn configuration(config: &Kafka, noted: &Noted) -> Result<*mut ffi::rd_kafka_conf_t> {
@@ -54,6 +72,7 @@ pub(super) fn configuration(config: &Kafka, noted: &Noted) -> Result<*mut ffi::r
         ffi::rd_kafka_conf_set_error_cb(conf, Some(note_error));
         ffi::rd_kafka_conf_set_offset_commit_cb(conf, Some(note_commit));
         ffi::rd_kafka_conf_set_log_cb(conf, Some(log));
+        ffi::rd_kafka_conf_set_ssl_cert_verify_cb(conf, Some(note_certificate));
     }
     Ok(conf)
 }
@@ -114,8 +133,42 @@ unsafe extern "C" fn note_error(
     if !reason.is_null() {
         // SAFETY: librdkafka passes a NUL-terminated text
         let reason = unsafe { CStr::from_ptr(reason) }.to_string_lossy();
+        let refused = [
+            Code::RD_KAFKA_RESP_ERR__SSL,
+            Code::RD_KAFKA_RESP_ERR__AUTHENTICATION,
+            Code::RD_KAFKA_RESP_ERR_SASL_AUTHENTICATION_FAILED,
+        ];
+        if refused.iter().any(|refused| *refused as c_int == code) {
+            // SAFETY: as above
+            let noted = unsafe { &*opaque.cast::<Noted>() };
+            noted.refusal().said = Some(reason.into_owned());
+            return;
+        }
         tracing::warn!(%reason, "kafka is not well, waiting for it");
     }
+}
+
+/// OpenSSL's verdict stands; only its reason is kept.
+unsafe extern "C" fn note_certificate(
+    _: *mut ffi::rd_kafka_t,
+    broker: *const c_char,
+    _: i32,
+    verdict: *mut c_int,
+    _: c_int,
+    _: *const c_char,
+    _: usize,
+    _: *mut c_char,
+    _: usize,
+    opaque: *mut c_void,
+) -> c_int {
+    // SAFETY: librdkafka passes a valid pointer
+    let Some(distrust) = Distrust::of_openssl(unsafe { *verdict }) else {
+        return 1;
+    };
+    // SAFETY: librdkafka passes a NUL-terminated name; `opaque` is the consumer's boxed `Noted`
+    let (broker, noted) = unsafe { (CStr::from_ptr(broker), &*opaque.cast::<Noted>()) };
+    noted.refusal().distrust = Some((distrust, broker.to_string_lossy().into_owned()));
+    0
 }
 
 unsafe extern "C" fn note_commit(

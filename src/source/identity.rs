@@ -1,6 +1,7 @@
 //! Who a topic is: the cluster it lives on, its id, how many partitions it has.
 
 use std::ffi::{CStr, c_char};
+use std::time::Duration;
 
 use rdkafka_sys as ffi;
 
@@ -20,7 +21,7 @@ impl Consumer {
     /// Asks the brokers; a topic that does not exist is `Kind::NotFound`.
     pub fn identify(&self, topic: &str) -> Result<Identity> {
         let cluster_id = self.cluster_id()?;
-        let broker = self.any_broker()?;
+        let broker = self.any_broker(ANSWER)?;
         let name = c_string(topic)?;
         let mut names = [name.as_ptr()];
         // SAFETY: every object made here is freed here; the event owns the answer until then
@@ -112,7 +113,7 @@ impl Consumer {
         }
     }
 
-    fn any_broker(&self) -> Result<i32> {
+    pub(super) fn any_broker(&self, patience: Duration) -> Result<i32> {
         let mut metadata = std::ptr::null();
         // SAFETY: the answer is ours to free, once it has been read
         unsafe {
@@ -121,7 +122,7 @@ impl Consumer {
                 0,
                 std::ptr::null_mut(),
                 &raw mut metadata,
-                millis(ANSWER),
+                millis(patience),
             );
             self.checked(code, "read the list of brokers")?;
             let broker = (*metadata).orig_broker_id;
@@ -130,17 +131,28 @@ impl Consumer {
         }
     }
 
+    /// Whether a broker has answered, or does so within `patience`.
+    pub(super) fn knows_cluster(&self, patience: Duration) -> bool {
+        self.read_cluster_id(patience).is_some()
+    }
+
     fn cluster_id(&self) -> Result<String> {
+        self.read_cluster_id(ANSWER).ok_or_else(|| {
+            let code = ffi::RDKafkaErrorCode::BrokerTransportFailure;
+            self.explain(code, "read the cluster id")
+        })
+    }
+
+    fn read_cluster_id(&self, patience: Duration) -> Option<String> {
         // SAFETY: the text is ours to free
         unsafe {
-            let text = ffi::rd_kafka_clusterid(self.handle, millis(ANSWER));
+            let text = ffi::rd_kafka_clusterid(self.handle, millis(patience));
             if text.is_null() {
-                let code = ffi::RDKafkaErrorCode::BrokerTransportFailure;
-                return Err(self.explain(code, "read the cluster id"));
+                return None;
             }
             let id = CStr::from_ptr(text).to_string_lossy().into_owned();
             ffi::rd_kafka_mem_free(self.handle, text.cast());
-            Ok(id)
+            Some(id)
         }
     }
 }

@@ -9,6 +9,7 @@ mod identity;
 mod message;
 mod partitions;
 mod properties;
+mod welcome;
 
 use std::ffi::{CStr, c_char, c_int};
 use std::sync::atomic::Ordering;
@@ -382,7 +383,16 @@ impl Consumer {
             | Code::OperationTimedOut => (Kind::Unreachable, "cannot reach kafka"),
             _ => (Kind::Busy, "kafka"),
         };
-        Error::new(kind, format!("{what} at {}: {doing}: {code}", self.brokers))
+        let error = Error::new(kind, format!("{what} at {}: {doing}: {code}", self.brokers));
+        match code {
+            Code::TopicAuthorizationFailed => {
+                error.advise("give kafka.user READ and DESCRIBE on the topic: docs/security.md has the command")
+            }
+            Code::GroupAuthorizationFailed => {
+                error.advise("give kafka.user READ on the group of kafka.group: docs/security.md has the command")
+            }
+            _ => error,
+        }
     }
 }
 

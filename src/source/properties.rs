@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use secrecy::ExposeSecret;
 
-use crate::config::Kafka;
+use crate::config::{Kafka, Mechanism, Security};
 
 /// Every property, in the order of precedence: defaults of ours ◀ the user's ◀ what correctness rests on.
 pub fn consumer(config: &Kafka) -> BTreeMap<String, String> {
@@ -34,11 +34,47 @@ pub fn consumer(config: &Kafka) -> BTreeMap<String, String> {
     }
     set("bootstrap.servers", &config.brokers);
     set("group.id", &config.group);
-    if let Some(password) = &config.sasl_password {
-        set("sasl.password", password.expose_secret());
+    for (name, value) in security(&config.security) {
+        set(name, &value);
     }
     properties
 }
+
+/// Names of ours in librdkafka's words.
+fn security(config: &Security) -> Vec<(&'static str, String)> {
+    let mut set = Vec::new();
+    if let Some(protocol) = config.protocol {
+        set.push(("security.protocol", protocol.as_str().to_owned()));
+    }
+    let files = [
+        ("ssl.ca.location", &config.ca_file),
+        ("ssl.certificate.location", &config.certificate_file),
+        ("ssl.key.location", &config.key_file),
+    ];
+    for (name, file) in files {
+        let path = file.as_ref().map(|file| file.display().to_string());
+        set.extend(path.map(|path| (name, path)));
+    }
+    if let Some(user) = &config.user {
+        let mechanism = config.mechanism.unwrap_or(DEFAULT_MECHANISM);
+        set.push(("sasl.mechanisms", mechanism.as_str().to_owned()));
+        set.push(("sasl.username", user.clone()));
+    }
+    let secrets = [
+        ("sasl.password", &config.password),
+        ("ssl.key.password", &config.key_password),
+    ];
+    for (name, secret) in secrets {
+        let text = secret
+            .as_ref()
+            .map(|secret| secret.expose_secret().to_owned());
+        set.extend(text.map(|text| (name, text)));
+    }
+    set
+}
+
+/// The broker never learns the password, and every Kafka since 0.10.2 has it.
+const DEFAULT_MECHANISM: Mechanism = Mechanism::ScramSha512;
 
 const TUNING: [(&str, &str); 7] = [
     ("client.id", "bullion"),
@@ -86,7 +122,8 @@ mod tests {
             group: "g".to_owned(),
             first_start: FirstStart::Earliest,
             properties: properties.iter().map(owned).collect(),
-            sasl_password: None,
+            security: Security::default(),
+            memory: 96 << 20,
         }
     }
 

@@ -10,10 +10,7 @@ use crate::support::postgres::address;
 
 async fn places(name: &str, ttl: Duration) -> (SourceProject, config::Lease) {
     let source = SourceProject::new(name, "").await;
-    let postgres = Postgres {
-        url: Some(address(name)),
-        password: None,
-    };
+    let postgres = Postgres::new(&address(name), None).unwrap();
     let place = LeasePlace::Postgres(postgres);
     (source, config::Lease { place, ttl })
 }

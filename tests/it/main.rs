@@ -26,4 +26,6 @@ mod new;
 mod replay;
 mod schedule;
 mod support;
+mod tls;
+mod tls_kafka;
 mod types;

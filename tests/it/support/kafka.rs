@@ -17,16 +17,23 @@ const ANSWER: Duration = Duration::from_secs(30);
 pub struct Topic {
     pub name: String,
     partitions: i32,
+    brokers: String,
     producer: BaseProducer,
 }
 
 impl Topic {
     /// A new topic `<name>.<process>`.
     pub async fn create(name: &str, partitions: i32) -> Topic {
+        Topic::create_on(&stack("BULLION_KAFKA_BROKERS"), name, partitions).await
+    }
+
+    /// The same on a Kafka of the test's own.
+    pub async fn create_on(brokers: &str, name: &str, partitions: i32) -> Topic {
         let topic = Topic {
             name: format!("{name}.{}", std::process::id()),
             partitions,
-            producer: producer(&[]),
+            brokers: brokers.to_owned(),
+            producer: producer(&[("bootstrap.servers", brokers)]),
         };
         topic.make(partitions).await;
         topic
@@ -34,7 +41,10 @@ impl Topic {
 
     async fn make(&self, partitions: i32) {
         let new = NewTopic::new(&self.name, partitions, TopicReplication::Fixed(1));
-        let made = admin().create_topics([&new], &AdminOptions::new()).await;
+        let made = self
+            .admin()
+            .create_topics([&new], &AdminOptions::new())
+            .await;
         assert!(made.unwrap()[0].is_ok(), "{}", self.name);
         wait_for("the topic", ANSWER, || async {
             let end = self.end(partitions - 1);
@@ -45,12 +55,13 @@ impl Topic {
 
     pub async fn delete(&mut self) {
         // one that knows the topic would make it again: the broker creates what producers ask for
-        self.producer = producer(&[]);
-        let deleted = admin()
+        self.producer = producer(&[("bootstrap.servers", &self.brokers)]);
+        let deleted = self
+            .admin()
             .delete_topics(&[&self.name], &AdminOptions::new())
             .await;
         assert!(deleted.unwrap()[0].is_ok());
-        let looking: BaseConsumer = client().create().unwrap();
+        let looking: BaseConsumer = client(&self.brokers).create().unwrap();
         wait_for("the topic to be gone", ANSWER, || async {
             let metadata = looking.fetch_metadata(Some(&self.name), ANSWER).ok()?;
             metadata.topics()[0].error().map(|_| ())
@@ -64,7 +75,10 @@ impl Topic {
         self.partitions = partitions;
         wait_for("the topic's name to be free", ANSWER, || async {
             let new = NewTopic::new(&self.name, partitions, TopicReplication::Fixed(1));
-            let made = admin().create_topics([&new], &AdminOptions::new()).await;
+            let made = self
+                .admin()
+                .create_topics([&new], &AdminOptions::new())
+                .await;
             made.unwrap()[0].is_ok().then_some(())
         })
         .await;
@@ -72,7 +86,8 @@ impl Topic {
 
     pub async fn grow(&self, partitions: usize) {
         let more = NewPartitions::new(&self.name, partitions);
-        let made = admin()
+        let made = self
+            .admin()
             .create_partitions([&more], &AdminOptions::new())
             .await;
         assert!(made.unwrap()[0].is_ok());
@@ -83,7 +98,7 @@ impl Topic {
         let mut list = TopicPartitionList::new();
         list.add_partition_offset(&self.name, partition, Offset::Offset(offset))
             .unwrap();
-        admin()
+        self.admin()
             .delete_records(&list, &AdminOptions::new())
             .await
             .unwrap();
@@ -112,6 +127,10 @@ impl Topic {
         self.flush();
     }
 
+    fn admin(&self) -> AdminClient<DefaultClientContext> {
+        client(&self.brokers).create().unwrap()
+    }
+
     /// First offset that does not exist yet.
     pub fn end(&self, partition: i32) -> Option<i64> {
         let marks = self
@@ -127,7 +146,8 @@ impl Topic {
         for partition in 0..self.partitions {
             list.add_partition(&self.name, partition);
         }
-        let member: BaseConsumer = client().set("group.id", group).create().unwrap();
+        let mut config = client(&self.brokers);
+        let member: BaseConsumer = config.set("group.id", group).create().unwrap();
         let found = member.committed_offsets(list, ANSWER).unwrap();
         found
             .elements()
@@ -180,7 +200,7 @@ pub fn send(
 }
 
 pub fn producer(properties: &[(&str, &str)]) -> BaseProducer {
-    let mut config = client();
+    let mut config = client(&stack("BULLION_KAFKA_BROKERS"));
     config
         .set("enable.idempotence", "true")
         .set("message.max.bytes", "4000000")
@@ -192,16 +212,14 @@ pub fn producer(properties: &[(&str, &str)]) -> BaseProducer {
 }
 
 pub async fn forget_group(group: &str) {
-    let deleted = admin().delete_groups(&[group], &AdminOptions::new()).await;
+    let admin: AdminClient<DefaultClientContext> =
+        client(&stack("BULLION_KAFKA_BROKERS")).create().unwrap();
+    let deleted = admin.delete_groups(&[group], &AdminOptions::new()).await;
     assert!(deleted.unwrap()[0].is_ok());
 }
 
-fn admin() -> AdminClient<DefaultClientContext> {
-    client().create().unwrap()
-}
-
-fn client() -> ClientConfig {
+fn client(brokers: &str) -> ClientConfig {
     let mut config = ClientConfig::new();
-    config.set("bootstrap.servers", stack("BULLION_KAFKA_BROKERS"));
+    config.set("bootstrap.servers", brokers);
     config
 }

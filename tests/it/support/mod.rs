@@ -8,17 +8,22 @@
 //! |---|---|
 //! | `Project` | an `Engine`: the stack's, or an `OwnEngine` that is killed and comes back on its port; the stack's Kafka |
 //! | `EmbeddedProject` | an `EmbeddedEngine`, started through the library; nothing of the stack |
+//! | `Stream` with a `SecureKafka` | a Kafka of the test's own, with TLS, SCRAM and ACLs |
 //! | `SourceProject` | a database in the stack's PostgreSQL; no ClickHouse |
 
+pub mod certificates;
 pub mod embedded_engine;
 pub mod embedded_project;
 pub mod engine;
 pub mod kafka;
+pub mod own_postgres;
 pub mod postgres;
 pub mod program;
 pub mod project;
+pub mod secure_kafka;
 pub mod source_project;
 pub mod stream;
+pub mod tls_front;
 
 use std::future::Future;
 use std::time::{Duration, Instant};

@@ -18,8 +18,14 @@ impl Stream {
     }
 
     pub async fn on(engine: &Engine, name: &str, partitions: i32) -> Stream {
+        let topic = Topic::create(name, partitions).await;
+        Stream::over(topic, engine, name).await
+    }
+
+    /// Over a topic that is there already; the project knows the stack's Kafka.
+    pub async fn over(topic: Topic, engine: &Engine, name: &str) -> Stream {
         let stream = Stream {
-            topic: Topic::create(name, partitions).await,
+            topic,
             project: Project::new(name, engine).await,
             group: format!("{name}-{}", std::process::id()),
             engine: engine.clone(),
