@@ -181,6 +181,8 @@ async fn ranges_that_make_no_sense_are_refused_before_any_sql() {
     project.set("BULLION_CLICKHOUSE_URL", &format!("http://{}", nowhere()));
     for (range, words) in [
         ("--date 2024-02-30", "2024-02-30"),
+        ("--date 2024-01-01;id", "2024-01-01;id"),
+        ("--from 1970-01-01 --to 2024-01-01", "4000 windows"),
         ("--from 2024-03-02 --to 2024-03-01", "2024-03-02"),
         (
             "--from 2024-03-01T00:00:00+00:00 --to 2024-03-01T00:00:00+00:00",

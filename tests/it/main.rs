@@ -2,6 +2,7 @@
 
 mod backfill;
 mod bad_input;
+mod bad_topic;
 mod bank;
 mod connectors;
 mod crash;

@@ -256,6 +256,8 @@ fn the_source_block_is_diagnostic_whatever_it_holds() {
         r#"{"lsn":-9223372036854776000,"ts_ms":"x","txId":1.5}"#,
         r#"{"lsn":"23911624","snapshot":true}"#,
         r#"{"snapshot":"last_in_data_collection","ts_ms":9223372036854775807}"#,
+        r#"{}"#,
+        r#"{"lsn":[],"txId":{},"ts_ms":true}"#,
     ] {
         let value = format!(r#"{{"after":{{"id":1,"name":"x"}},"source":{source},"op":"r"}}"#);
         assert_eq!(
@@ -263,6 +265,76 @@ fn the_source_block_is_diagnostic_whatever_it_holds() {
             r#"row: {"id":1,"name":"x"}"#,
             "{source}"
         );
+    }
+}
+
+#[test]
+fn every_mark_of_a_snapshot_is_accepted() {
+    let job = orders();
+    for mark in [
+        "true",
+        "false",
+        "null",
+        r#""true""#,
+        r#""false""#,
+        r#""first""#,
+        r#""first_in_data_collection""#,
+        r#""last_in_data_collection""#,
+        r#""last""#,
+        r#""incremental""#,
+    ] {
+        let source = format!(r#"{{"snapshot":{mark},"ts_ms":1}}"#);
+        let value = format!(r#"{{"after":{{"id":1,"name":"x"}},"source":{source},"op":"r"}}"#);
+        let row = r#"row: {"id":1,"name":"x"}"#;
+        assert_eq!(told(&job, KEY, Some(&value)), row, "{mark}");
+    }
+}
+
+/// ClickHouse's strings hold any bytes, so NUL is kept as it is; half of a surrogate pair is no character.
+#[test]
+fn text_keeps_every_character_and_takes_nothing_that_is_none() {
+    let job = orders();
+    let fate = |name: &str| {
+        let value = format!(r#"{{"after":{{"id":1,"name":"{name}"}},"op":"c"}}"#);
+        told(&job, KEY, Some(&value))
+    };
+    for (name, kept) in [
+        (r"\u0000", r"\u0000"),
+        (r"a\u0000b", r"a\u0000b"),
+        (r"\ud83d\ude00", "😀"),
+        (r"\uFFFF\ufeff", "\u{ffff}\u{feff}"),
+        (r"\u0022\u005c\/\b", r#"\"\\/\b"#),
+    ] {
+        assert_eq!(
+            fate(name),
+            format!(r#"row: {{"id":1,"name":"{kept}"}}"#),
+            "{name}"
+        );
+    }
+    for name in [
+        r"\ud800",
+        r"\ud800x",
+        r"\ud800\ud800",
+        r"\udc00",
+        r"\ud83d\n",
+    ] {
+        assert_eq!(fate(name), "reject: bad_utf8 name", "{name}");
+    }
+    for name in [r"\u00", r"\uzzzz", r"\x41", r"\"] {
+        assert!(fate(name).starts_with("reject: bad_json"), "{name}");
+    }
+    let mut decoder = Decoder::new(&job);
+    let mut rows = Rows::new(&job);
+    for bytes in [
+        &b"\xff"[..],
+        b"\xc3",
+        b"\xed\xa0\x80",
+        b"\xc0\x80",
+        b"caf\xe9",
+    ] {
+        let value = [br#"{"after":{"id":1,"name":""#, bytes, br#""},"op":"c"}"#].concat();
+        let fate = decoder.decode(&message(1, None, Some(&value)), &mut rows);
+        assert_eq!(tell(&fate, &rows), "reject: bad_utf8", "{bytes:?}");
     }
 }
 

@@ -145,6 +145,9 @@ fn times_are_the_same_instant_or_rejected() {
         ("Date32", Days, "120530", "reject: out_of_range v"),
         ("Date32", Days, "-25568", "reject: out_of_range v"),
         ("Date32", Days, "-2147472692", "reject: out_of_range v"),
+        // a zero date of MySQL: 1970-01-01, or NULL in a column that has none
+        ("Date32", Days, "0", "\"1970-01-01\""),
+        ("Date32", Days, "null", "reject: null_value v"),
         ("Date32", Plain, "19000", "reject: unit_unknown v"),
         ("Date32", Plain, "\"2024-02-29\"", "\"2024-02-29\""),
         ("Date32", Plain, "\"2024-02-30\"", "reject: bad_value v"),

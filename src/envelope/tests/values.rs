@@ -132,6 +132,10 @@ fn numbers_are_exact_or_rejected() {
             "\"{\\\"a\\\": [1, null]}\"",
         ),
         ("String", Json, "\"{\\\"a\\\":1}\"", "\"{\\\"a\\\":1}\""),
+        // hstore with a NULL, as a map and as text
+        ("String", Json, "{\"k\":null}", "\"{\\\"k\\\":null}\""),
+        // an enum is its label, whatever its list said once
+        ("LowCardinality(String)", Plain, "\"new\"", "\"new\""),
         ("Array(Nullable(Int32))", Plain, "[1,null,3]", "[1,null,3]"),
         (
             "Array(Array(String))",
@@ -253,6 +257,13 @@ fn decimals_keep_every_digit() {
             "Decimal(10, 2)",
             Plain,
             "\"POSITIVE_INFINITY\"",
+            "reject: out_of_range v",
+        ),
+        ("Decimal(10, 2)", Plain, "\"NaN\"", "reject: out_of_range v"),
+        (
+            "Decimal(10, 2)",
+            Plain,
+            "\"Infinity\"",
             "reject: out_of_range v",
         ),
         (
