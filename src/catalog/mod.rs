@@ -1,13 +1,15 @@
 //! Looking at a source database: its tables, their keys, and whether logical replication can work.
 
 mod connect;
+mod mysql;
 mod replication;
 mod silver;
 mod table;
 mod types;
 
 pub use connect::{Source, refused};
+pub use mysql::{MysqlSource, MysqlType};
 pub use replication::{Publication, Replication, Slot};
 pub use silver::silver_job;
-pub use table::{Column, Identity, Table, TableName};
+pub use table::{Column, Identity, System, Table, TableName};
 pub use types::{Mapped, SourceType, map};

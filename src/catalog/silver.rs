@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::types::{can_be_large, has_placeholder};
-use super::{Identity, Mapped, SourceType, Table, map};
+use super::{Identity, Mapped, SourceType, System, Table, map};
 use crate::column::Type;
 use crate::error::{Error, Kind, Result};
 use crate::job::{Encoding, NullPolicy, SYSTEM_COLUMNS};
@@ -27,7 +27,13 @@ fn header(text: &mut String, table: &Table, topic: &str) {
     let _ = write!(
         text,
         "# The current state of every row of {name}, kept fresh from its change events.\n\
-         # Types assume the connector settings that `bullion connectors apply` asks for.\n"
+         # Types assume {}.\n",
+        match table.system {
+            System::Postgres => "the connector settings that `bullion connectors apply` asks for",
+            System::Mysql =>
+                "time.precision.mode=microseconds, decimal.handling.mode=string, bigint.unsigned.handling.mode=precise and\n\
+                 # binary.handling.mode=base64 in the connector",
+        }
     );
     if table.partitioned {
         let _ = write!(
@@ -45,7 +51,14 @@ fn header(text: &mut String, table: &Table, topic: &str) {
 
 fn key(text: &mut String, table: &Table) {
     let fields: Vec<String> = table.key.iter().map(|field| quoted(field)).collect();
-    if table.key.is_empty() {
+    if table.key.is_empty() && table.system == System::Mysql {
+        let _ = write!(
+            text,
+            "\n# {} has no primary key: rows cannot be told apart, so every insert adds a row here, and updates and deletes go to\n\
+             # ops.dead_letters. Better: give it a primary key, then write this job again with --force.\n",
+            table.name
+        );
+    } else if table.key.is_empty() {
         let _ = write!(
             text,
             "\n# {} has no primary key: rows cannot be told apart, so every change adds a row here. PostgreSQL refuses\n\

@@ -24,9 +24,18 @@ pub enum Identity {
     Nothing,
 }
 
+/// Whose tables they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum System {
+    Postgres,
+    /// MySQL and MariaDB
+    Mysql,
+}
+
 #[derive(Clone, Debug)]
 pub struct Table {
     pub name: TableName,
+    pub system: System,
     /// a partitioned parent: each partition publishes under a name of its own
     pub partitioned: bool,
     pub identity: Identity,
@@ -39,7 +48,7 @@ pub struct Table {
 pub struct Column {
     pub name: String,
     pub kind: SourceType,
-    /// as PostgreSQL writes it, such as `numeric(10,2)`
+    /// as the source writes it, such as `numeric(10,2)`
     pub spelled: String,
     pub nullable: bool,
     /// computed by the table; a change never carries it
@@ -145,6 +154,7 @@ impl Source {
         let key = key.map_err(|error| self.explain(error))?;
         Ok(Table {
             name: name.clone(),
+            system: System::Postgres,
             partitioned,
             identity,
             columns: columns.iter().map(column).collect(),

@@ -2,6 +2,7 @@
 //! `time.precision.mode=microseconds`, `decimal.handling.mode=string`, `interval.handling.mode=string` and
 //! `binary.handling.mode=base64` or `bytes`. Each line was read off a real connector (Debezium 3.7).
 
+use super::mysql::{self, MysqlType};
 use crate::column::Type;
 use crate::job::Encoding;
 
@@ -16,6 +17,7 @@ pub enum SourceType {
         is_enum: bool,
     },
     Array(Box<SourceType>),
+    Mysql(MysqlType),
 }
 
 /// Where a column's values go.
@@ -42,6 +44,7 @@ const MOST_DECIMAL_DIGITS: i32 = 76;
 pub fn map(kind: &SourceType, nullable: bool) -> Mapped {
     match kind {
         SourceType::Array(element) => array(element),
+        SourceType::Mysql(kind) => mysql::map(kind, nullable),
         SourceType::Scalar {
             name,
             modifier,
@@ -71,6 +74,8 @@ pub fn map(kind: &SourceType, nullable: bool) -> Mapped {
 pub(super) fn can_be_large(kind: &SourceType) -> bool {
     match kind {
         SourceType::Array(_) => true,
+        // the binary log has every value
+        SourceType::Mysql(_) => false,
         SourceType::Scalar { name, .. } => matches!(
             name.as_str(),
             "text"
@@ -102,13 +107,14 @@ pub(super) fn has_placeholder(kind: &SourceType) -> bool {
     };
     match kind {
         SourceType::Scalar { name, .. } => !matches!(name.as_str(), "path" | "polygon"),
+        SourceType::Mysql(_) => true,
         SourceType::Array(element) => {
             matches!(&**element, SourceType::Scalar { name, .. } if element_marked(name))
         }
     }
 }
 
-fn nullable_of(kind: Type) -> Type {
+pub(super) fn nullable_of(kind: Type) -> Type {
     match kind {
         Type::LowCardinality(inner) => Type::LowCardinality(Box::new(Type::Nullable(inner))),
         // ClickHouse has no Nullable(Array(…))
@@ -199,21 +205,32 @@ fn scalar(name: &str, modifier: i32) -> Mapped {
     }
 }
 
+fn bits(name: &str, count: i32) -> Mapped {
+    match (name, u32::try_from(count)) {
+        ("bit", Ok(count)) => bit_number(count),
+        _ => bit_bytes(),
+    }
+}
+
 /// A single bit is a truth value to Debezium, more are bytes with the lowest bit first, from which it cuts those that
 /// are zero at the end: as a number they are whole again, where the type tells their count.
-fn bits(name: &str, count: i32) -> Mapped {
+pub(super) fn bit_number(count: u32) -> Mapped {
     let number = |kind| from(kind, Encoding::Base64);
-    match (name, count) {
-        ("bit", 1) => to(Type::Bool),
-        ("bit", 2..=8) => number(Type::UInt8),
-        ("bit", 9..=16) => number(Type::UInt16),
-        ("bit", 17..=32) => number(Type::UInt32),
-        ("bit", 33..=64) => number(Type::UInt64),
-        _ => Mapped::To {
-            kind: Type::String,
-            encoding: Encoding::Base64,
-            note: Some("bytes, the lowest bit first; Debezium does not send zeros at the high end"),
-        },
+    match count {
+        1 => to(Type::Bool),
+        2..=8 => number(Type::UInt8),
+        9..=16 => number(Type::UInt16),
+        17..=32 => number(Type::UInt32),
+        33..=64 => number(Type::UInt64),
+        _ => bit_bytes(),
+    }
+}
+
+fn bit_bytes() -> Mapped {
+    Mapped::To {
+        kind: Type::String,
+        encoding: Encoding::Base64,
+        note: Some("bytes, the lowest bit first; Debezium does not send zeros at the high end"),
     }
 }
 
@@ -240,22 +257,22 @@ fn numeric(modifier: i32) -> Mapped {
     }
 }
 
-fn decimal(precision: u8, scale: u8) -> Type {
+pub(super) fn decimal(precision: u8, scale: u8) -> Type {
     Type::Decimal { precision, scale }
 }
 
-fn instant() -> Type {
+pub(super) fn instant() -> Type {
     Type::DateTime64 {
         precision: SECOND_DIGITS,
         zone: Some("UTC".to_owned()),
     }
 }
 
-fn to(kind: Type) -> Mapped {
+pub(super) fn to(kind: Type) -> Mapped {
     from(kind, Encoding::Plain)
 }
 
-fn from(kind: Type, encoding: Encoding) -> Mapped {
+pub(super) fn from(kind: Type, encoding: Encoding) -> Mapped {
     Mapped::To {
         kind,
         encoding,

@@ -126,6 +126,23 @@ impl Decimal {
         Ok(value.to_little_endian())
     }
 
+    /// As a whole number of so many bytes, its two's complement in 64 bits.
+    pub(crate) fn whole(self, width: u8, signed: bool) -> Result<u64, Fault> {
+        /// digits of the largest number of 64 bits
+        const MOST_DIGITS: u8 = 20;
+        let bytes = self.at(MOST_DIGITS, 0)?;
+        let value = i128::from_le_bytes(bytes.first_chunk().copied().unwrap_or_default());
+        let bits = 8 * u32::from(width);
+        let range = match signed {
+            true => -(1 << (bits - 1))..1 << (bits - 1),
+            false => 0..1_i128 << bits,
+        };
+        match range.contains(&value) {
+            true => Ok(value as u64),
+            false => Err(Fault::OutOfRange),
+        }
+    }
+
     /// Plain notation with every digit of the scale, as PostgreSQL shows it.
     pub(crate) fn show(self) -> String {
         let mut digits = self.unscaled.digits();

@@ -35,6 +35,7 @@ pub struct Config {
     pub kafka: Kafka,
     pub clickhouse: ClickHouse,
     pub postgres: Postgres,
+    pub mysql: Mysql,
     pub connect: Connect,
     pub lease: Lease,
     shown: Vec<Shown>,
@@ -52,6 +53,12 @@ pub struct ClickHouse {
     pub silver: String,
     pub gold: String,
     pub ops: String,
+}
+
+#[derive(Clone, Debug)]
+pub struct Mysql {
+    pub url: Option<String>,
+    pub password: Option<SecretString>,
 }
 
 #[derive(Clone, Debug)]
@@ -182,6 +189,12 @@ fn validate(settings: &Settings, folder: &Path, guarded: bool, faults: &Faults) 
             gold: read.text("clickhouse.gold"),
             ops: read.text("clickhouse.ops"),
         },
+        mysql: Mysql {
+            url: read
+                .database_url("mysql.url", "mysql", "mysql.password")
+                .map(|(url, _)| url),
+            password: read.secret("mysql.password"),
+        },
         connect: Connect {
             url: read.http_url("connect.url"),
             user: read.optional("connect.user"),
@@ -251,14 +264,26 @@ impl Reader<'_> {
     }
 
     fn database(&self, key: &str, password: &str) -> Option<Postgres> {
+        let (text, setting) = self.database_url(key, "postgres", password)?;
+        match Postgres::new(&text, self.secret(password)) {
+            Ok(postgres) => Some(postgres),
+            Err(message) => {
+                self.fault(setting, format!("`{key}`: {message}"));
+                None
+            }
+        }
+    }
+
+    /// An address of this scheme; a password in it comes from the environment only.
+    fn database_url(&self, key: &str, scheme: &str, password: &str) -> Option<(String, &Setting)> {
         let setting = self.settings.get(key)?;
         let text = self.optional(key)?;
         let url = reqwest::Url::parse(&text).ok();
         if !url
             .as_ref()
-            .is_some_and(|url| url.scheme().starts_with("postgres"))
+            .is_some_and(|url| url.scheme().starts_with(scheme))
         {
-            let message = format!("`{key}` must look like postgres://user@host:5432/database");
+            let message = format!("`{key}` must look like {scheme}://user@host/database");
             self.fault(setting, message);
         } else if url.is_some_and(|url| url.password().is_some())
             && matches!(setting.origin, Origin::File { .. })
@@ -267,13 +292,7 @@ impl Reader<'_> {
             let message = format!("`{key}` holds a password: give it by {name} or {name}_FILE");
             self.fault(setting, message);
         }
-        match Postgres::new(&text, self.secret(password)) {
-            Ok(postgres) => Some(postgres),
-            Err(message) => {
-                self.fault(setting, format!("`{key}`: {message}"));
-                None
-            }
-        }
+        Some((text, setting))
     }
 
     /// One word of a closed list, where it is given.

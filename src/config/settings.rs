@@ -37,7 +37,7 @@ const fn secret(key: &'static str, help: &'static str) -> Known {
     }
 }
 
-pub const SETTINGS: [Known; 34] = [
+pub const SETTINGS: [Known; 36] = [
     known(
         "jobs",
         Some("jobs"),
@@ -127,6 +127,12 @@ pub const SETTINGS: [Known; 34] = [
         "source database: postgres://user@host:5432/name, with libpq's sslmode and sslrootcert",
     ),
     secret("postgres.password", "password of that user"),
+    known(
+        "mysql.url",
+        None,
+        "source MySQL or MariaDB: mysql://user@host:3306/name",
+    ),
+    secret("mysql.password", "password of that user"),
     known(
         "connect.url",
         Some("http://127.0.0.1:8083"),

@@ -351,6 +351,8 @@ fn declared(encoding: Encoding) -> Wire {
         Encoding::Micros => Wire::Ticks(6),
         Encoding::Nanos => Wire::Ticks(9),
         Encoding::Base64 => Wire::Base64,
+        Encoding::Base64Url => Wire::Base64Url,
+        Encoding::Hex => Wire::Hex,
         Encoding::Unscaled => Wire::Unscaled(None),
         Encoding::Json => Wire::Json,
     }

@@ -1,11 +1,11 @@
 //! Single JSON values as numbers, bytes, dates and times.
 
 use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE};
 
 use super::fate::Reason;
 use super::json::{Cursor, Step};
-use super::value::{Scratch, Unit};
+use super::value::{Alphabet, Scratch, Unit};
 use crate::column::{self, Clock, Fault};
 
 const DAY_SECONDS: i64 = 86_400;
@@ -119,6 +119,35 @@ pub(super) fn base64<'b>(cursor: &mut Cursor<'_>, scratch: &'b mut Scratch) -> S
         .decode_vec(text, &mut scratch.bytes)
         .map_err(|_| Reason::BadValue)?;
     Ok(&scratch.bytes)
+}
+
+#[inline]
+pub(super) fn bytes<'b>(
+    alphabet: Alphabet,
+    cursor: &mut Cursor<'_>,
+    scratch: &'b mut Scratch,
+) -> Step<&'b [u8]> {
+    if let Alphabet::Base64 = alphabet {
+        return base64(cursor, scratch);
+    }
+    let text = cursor.string()?.resolve(&mut scratch.text)?;
+    scratch.bytes.clear();
+    let read = match alphabet {
+        Alphabet::Hex => hex(text, &mut scratch.bytes),
+        _ => URL_SAFE.decode_vec(text, &mut scratch.bytes).ok(),
+    };
+    read.ok_or(Reason::BadValue)?;
+    Ok(&scratch.bytes)
+}
+
+/// Appends the bytes; nothing where the text is no pairs of hexadecimal digits.
+fn hex(text: &[u8], out: &mut Vec<u8>) -> Option<()> {
+    let digit = |byte: u8| char::from(byte).to_digit(16);
+    let (pairs, rest) = text.as_chunks::<2>();
+    for [high, low] in pairs {
+        out.push((digit(*high)? << 4 | digit(*low)?) as u8);
+    }
+    rest.is_empty().then_some(())
 }
 
 impl From<Fault> for Reason {

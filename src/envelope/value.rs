@@ -3,7 +3,7 @@
 use super::fate::Reason;
 use super::json::{Cursor, Step};
 use super::number::{decimal, quick_decimal};
-use super::scalar::{base64, bits, days, float, integer, ticks, uuid};
+use super::scalar::{base64, bits, bytes, days, float, integer, ticks, uuid};
 use crate::column::{self, Data, Type};
 use crate::job::{Column, NullPolicy};
 
@@ -22,6 +22,8 @@ pub(crate) enum Wire {
     /// a whole number of `10^-digits` seconds
     Ticks(u8),
     Base64,
+    Base64Url,
+    Hex,
     /// base64 of an unscaled number; the scale is the column's own where none is given
     Unscaled(Option<i64>),
     Json,
@@ -41,6 +43,12 @@ pub(crate) enum Reader {
         width: u8,
         signed: bool,
     },
+    /// a whole number that the source writes as a decimal: MySQL's unsigned BIGINT
+    UnscaledInt {
+        width: u8,
+        signed: bool,
+        from: Unscaled,
+    },
     /// base64 of little-endian bits, into an unsigned number of so many bytes or a Bool (0)
     Bits {
         width: u8,
@@ -53,7 +61,7 @@ pub(crate) enum Reader {
         from: Unscaled,
     },
     Text,
-    Bytes,
+    Bytes(Alphabet),
     Json,
     /// a decimal kept as text, because the source does not bound its digits
     DecimalText(Unscaled),
@@ -63,6 +71,14 @@ pub(crate) enum Reader {
     DateTime(Unit),
     DateTime64(u8, Unit),
     Time64(u8, Unit),
+}
+
+/// How text spells bytes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Alphabet {
+    Base64,
+    Base64Url,
+    Hex,
 }
 
 /// Whether a JSON string is base64 of an unscaled number.
@@ -95,9 +111,14 @@ impl Reader {
             _ => Unit::Iso,
         };
         let bits = *wire == Wire::Base64;
-        let int = |width, signed| match bits {
-            true => Reader::Bits { width },
-            false => Reader::Int { width, signed },
+        let int = |width, signed| match wire {
+            Wire::Unscaled(scale) => Reader::UnscaledInt {
+                width,
+                signed,
+                from: Unscaled::Yes(scale.or(Some(0))),
+            },
+            _ if bits && !signed => Reader::Bits { width },
+            _ => Reader::Int { width, signed },
         };
         match kind {
             Type::Nullable(inner) => Reader::Nullable(Box::new(Reader::new(inner, wire))),
@@ -114,22 +135,10 @@ impl Reader {
             }
             Type::Bool if bits => Reader::Bits { width: 0 },
             Type::Bool => Reader::Bool,
-            Type::Int8 => Reader::Int {
-                width: 1,
-                signed: true,
-            },
-            Type::Int16 => Reader::Int {
-                width: 2,
-                signed: true,
-            },
-            Type::Int32 => Reader::Int {
-                width: 4,
-                signed: true,
-            },
-            Type::Int64 => Reader::Int {
-                width: 8,
-                signed: true,
-            },
+            Type::Int8 => int(1, true),
+            Type::Int16 => int(2, true),
+            Type::Int32 => int(4, true),
+            Type::Int64 => int(8, true),
             Type::UInt8 => int(1, false),
             Type::UInt16 => int(2, false),
             Type::UInt32 => int(4, false),
@@ -145,7 +154,9 @@ impl Reader {
                 },
             },
             Type::String => match wire {
-                Wire::Base64 => Reader::Bytes,
+                Wire::Base64 => Reader::Bytes(Alphabet::Base64),
+                Wire::Base64Url => Reader::Bytes(Alphabet::Base64Url),
+                Wire::Hex => Reader::Bytes(Alphabet::Hex),
                 Wire::Json | Wire::Array(_) => Reader::Json,
                 Wire::Unscaled(scale) => Reader::DecimalText(Unscaled::Yes(*scale)),
                 _ => Reader::Text,
@@ -216,6 +227,14 @@ impl Reader {
             Reader::Int { width, signed } => {
                 put_low(data, *width, integer(cursor, *width, *signed)?);
             }
+            Reader::UnscaledInt {
+                width,
+                signed,
+                from,
+            } => {
+                let number = decimal(cursor, *from, scratch)?;
+                put_low(data, *width, number.whole(*width, *signed)?);
+            }
             Reader::Bits { width } => {
                 let value = bits(base64(cursor, scratch)?, *width)?;
                 put_low(data, (*width).max(1), value);
@@ -235,7 +254,7 @@ impl Reader {
                 }
             }
             Reader::Text => data.put_text(cursor.string()?.resolve(&mut scratch.text)?),
-            Reader::Bytes => data.put_text(base64(cursor, scratch)?),
+            Reader::Bytes(alphabet) => data.put_text(bytes(*alphabet, cursor, scratch)?),
             Reader::Json => match cursor.peek() {
                 Some(b'"') => data.put_text(cursor.string()?.resolve(&mut scratch.text)?),
                 _ => {

@@ -76,6 +76,10 @@ pub enum Encoding {
     Nanos,
     /// base64 text of raw bytes
     Base64,
+    /// the same in the alphabet that is safe in addresses
+    Base64Url,
+    /// two hexadecimal digits for each byte
+    Hex,
     /// base64 of a big-endian two's complement number, of the column's own scale (Debezium's `precise`)
     Unscaled,
     /// any JSON value, kept as its own text

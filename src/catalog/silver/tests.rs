@@ -19,6 +19,7 @@ fn column(name: &str, kind: &str, nullable: bool) -> Column {
 fn orders() -> Table {
     Table {
         name: TableName::parse("public.orders"),
+        system: System::Postgres,
         partitioned: false,
         identity: Identity::Default,
         columns: vec![

@@ -1,18 +1,28 @@
-//! `bullion new silver NAME --from-postgres public.orders`
+//! `bullion new silver NAME --from-postgres public.orders`, or `--from-mysql shop.orders`
 
 use super::{Context, Outcome, Result, check_name, told, write_new};
-use crate::catalog::{Source, TableName, silver_job};
+use crate::catalog::{MysqlSource, Source, Table, TableName, silver_job};
+use crate::config::Config;
 use crate::connectors::{self, Declared};
 
 #[derive(clap::Args)]
 #[command(after_help = "\
-Example: bullion new silver orders --from-postgres public.orders")]
+Examples:
+  bullion new silver orders --from-postgres public.orders
+  bullion new silver orders --from-mysql shop.orders --topic-prefix shop")]
 pub struct Args {
     /// The job's name; the table is silver.NAME
     name: String,
     /// The table to look at, in the database of postgres.url
-    #[arg(long, value_name = "SCHEMA.TABLE")]
-    from_postgres: String,
+    #[arg(
+        long,
+        value_name = "SCHEMA.TABLE",
+        required_unless_present = "from_mysql"
+    )]
+    from_postgres: Option<String>,
+    /// The table to look at, in the MySQL or MariaDB of mysql.url
+    #[arg(long, value_name = "DATABASE.TABLE", conflicts_with = "from_postgres")]
+    from_mysql: Option<String>,
     /// Topic of its changes [default: PREFIX.SCHEMA.TABLE]
     #[arg(long)]
     topic: Option<String>,
@@ -28,14 +38,13 @@ pub struct Args {
 pub async fn run(args: Args, context: Context) -> Result<Outcome> {
     check_name(&args.name)?;
     let config = context.config()?;
-    let source = Source::connect(&config.postgres).await?;
-    let table = source.table(&TableName::parse(&args.from_postgres)).await?;
+    let (table, database) = look(&args, &config).await?;
     let declared = connectors::load(&config.jobs, &[])?;
     let topic = args.topic.unwrap_or_else(|| {
         let prefix = args
             .topic_prefix
             .or_else(|| prefix_of(&declared, &table.name))
-            .unwrap_or_else(|| source.database());
+            .unwrap_or(database);
         topic_name(&format!("{prefix}.{}", table.name))
     });
     let file = config
@@ -49,6 +58,18 @@ pub async fn run(args: Args, context: Context) -> Result<Outcome> {
         args.name
     );
     Ok(told(&files, &next, &context).with("topic", topic))
+}
+
+/// The table, and the name of the database it is in.
+async fn look(args: &Args, config: &Config) -> Result<(Table, String)> {
+    if let Some(name) = &args.from_mysql {
+        let mut source = MysqlSource::connect(&config.mysql).await?;
+        let name = source.table_name(name)?;
+        return Ok((source.table(&name).await?, name.schema));
+    }
+    let source = Source::connect(&config.postgres).await?;
+    let name = TableName::parse(args.from_postgres.as_deref().unwrap_or_default());
+    Ok((source.table(&name).await?, source.database()))
 }
 
 /// The prefix of the one connector that names the table; two of them are a choice that is not ours.

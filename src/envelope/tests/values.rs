@@ -1,7 +1,7 @@
 //! What each column type takes, exactly, and what it refuses.
 
 use super::{cell, job, told};
-use crate::job::Encoding::{Base64, Days, Json, Micros, Plain, Unscaled};
+use crate::job::Encoding::{Base64, Base64Url, Days, Hex, Json, Micros, Plain, Unscaled};
 use crate::job::{NullPolicy, ValuePolicy};
 
 const KEY: Option<&str> = Some(r#"{"id":1}"#);
@@ -119,6 +119,27 @@ fn numbers_are_exact_or_rejected() {
         ("UUID", Plain, "\"61f0c404\"", "reject: bad_value v"),
         ("String", Base64, "\"aGVsbG8=\"", "\"hello\""),
         ("String", Base64, "\"*\"", "reject: bad_value v"),
+        ("String", Base64Url, "\"fn5-Pz8_\"", "\"~~~???\""),
+        ("String", Base64Url, "\"fn5+\"", "reject: bad_value v"),
+        ("String", Hex, "\"68656C6c6f\"", "\"hello\""),
+        ("String", Hex, "\"6\"", "reject: bad_value v"),
+        ("String", Hex, "\"6g\"", "reject: bad_value v"),
+        (
+            "UInt64",
+            Unscaled,
+            "\"AP//////////\"",
+            "18446744073709551615",
+        ),
+        (
+            "UInt64",
+            Unscaled,
+            "\"AQAAAAAAAAAA\"",
+            "reject: out_of_range v",
+        ),
+        ("UInt64", Unscaled, "\"/w==\"", "reject: out_of_range v"),
+        ("UInt64", Unscaled, "7", "7"),
+        ("Int8", Unscaled, "\"gA==\"", "-128"),
+        ("Int8", Unscaled, "\"AIA=\"", "reject: out_of_range v"),
         (
             "String",
             Plain,

@@ -10,13 +10,15 @@ use super::{
     Policies, Shape, SilverJob, TruncatePolicy, ValuePolicy,
 };
 
-const ENCODINGS: [(&str, Encoding); 8] = [
+const ENCODINGS: [(&str, Encoding); 10] = [
     ("plain", Encoding::Plain),
     ("days", Encoding::Days),
     ("millis", Encoding::Millis),
     ("micros", Encoding::Micros),
     ("nanos", Encoding::Nanos),
     ("base64", Encoding::Base64),
+    ("base64url", Encoding::Base64Url),
+    ("hex", Encoding::Hex),
     ("unscaled", Encoding::Unscaled),
     ("json", Encoding::Json),
 ];
@@ -248,15 +250,22 @@ fn fits(encoding: Encoding, kind: &Type) -> bool {
             encoding,
             Encoding::Plain | Encoding::Millis | Encoding::Micros | Encoding::Nanos
         ),
-        Type::Decimal { .. } => matches!(encoding, Encoding::Plain | Encoding::Unscaled),
+        Type::Decimal { .. } | Type::Int8 | Type::Int16 | Type::Int32 | Type::Int64 => {
+            matches!(encoding, Encoding::Plain | Encoding::Unscaled)
+        }
         Type::String => matches!(
             encoding,
-            Encoding::Plain | Encoding::Base64 | Encoding::Json
+            Encoding::Plain
+                | Encoding::Base64
+                | Encoding::Base64Url
+                | Encoding::Hex
+                | Encoding::Json
         ),
-        // a bit field: bytes with the lowest bit first
-        Type::UInt8 | Type::UInt16 | Type::UInt32 | Type::UInt64 => {
-            matches!(encoding, Encoding::Plain | Encoding::Base64)
-        }
+        // base64: a bit field, bytes with the lowest bit first
+        Type::UInt8 | Type::UInt16 | Type::UInt32 | Type::UInt64 => matches!(
+            encoding,
+            Encoding::Plain | Encoding::Base64 | Encoding::Unscaled
+        ),
         _ => encoding == Encoding::Plain,
     }
 }

@@ -16,6 +16,7 @@ pub mod embedded_engine;
 pub mod embedded_project;
 pub mod engine;
 pub mod kafka;
+pub mod mariadb;
 pub mod own_postgres;
 pub mod postgres;
 pub mod program;
@@ -30,6 +31,7 @@ use std::time::{Duration, Instant};
 
 pub use embedded_project::EmbeddedProject;
 pub use engine::Engine;
+pub use mariadb::MariaDb;
 pub use postgres::Source;
 pub use project::Project;
 pub use source_project::SourceProject;

@@ -68,91 +68,82 @@ impl Source {
             .iter()
             .map(|table| format!("public.{table}"))
             .collect();
-        let mut config: Map<String, Value> = Map::new();
-        for (name, value) in [
-            (
-                "connector.class",
-                "io.debezium.connector.postgresql.PostgresConnector",
-            ),
-            ("plugin.name", "pgoutput"),
-            ("database.hostname", &stack("BULLION_POSTGRES_HOST")),
-            ("database.port", &stack("BULLION_POSTGRES_PORT")),
-            ("database.user", &stack("BULLION_POSTGRES_USER")),
-            ("database.password", &stack("BULLION_POSTGRES_PASSWORD")),
-            ("database.dbname", &self.name),
-            ("topic.prefix", &self.name),
-            ("table.include.list", &tables.join(",")),
-            ("slot.name", &self.name),
-            ("publication.name", &self.name),
-            ("publication.autocreate.mode", "filtered"),
-            ("decimal.handling.mode", "string"),
-            ("time.precision.mode", "microseconds"),
-            ("interval.handling.mode", "string"),
-            ("heartbeat.interval.ms", "500"),
-            ("poll.interval.ms", "50"),
-            ("topic.creation.default.partitions", "3"),
-            ("topic.creation.default.replication.factor", "1"),
-            (
-                "key.converter",
-                "org.apache.kafka.connect.json.JsonConverter",
-            ),
-            ("key.converter.schemas.enable", "false"),
-            ("key.converter.replace.null.with.default", "false"),
-            (
-                "value.converter",
-                "org.apache.kafka.connect.json.JsonConverter",
-            ),
-            ("value.converter.schemas.enable", "false"),
-            ("value.converter.replace.null.with.default", "false"),
-        ] {
-            config.insert(name.to_owned(), json!(value));
-        }
-        for (name, value) in settings {
-            config.insert((*name).to_owned(), json!(value));
-        }
-        let connectors = format!("{}/connectors", stack("BULLION_CONNECT_URL"));
-        let http = http();
-        let url = format!("{connectors}/{}/config", self.name);
-        let answer = http.put(&url).json(&config).send().await.unwrap();
-        let status = answer.status();
-        assert!(
-            status.is_success(),
-            "{status}: {}",
-            answer.text().await.unwrap()
-        );
-        wait_for("the connector to run", Duration::from_secs(60), || async {
-            let answer = http
-                .get(format!("{connectors}/{}/status", self.name))
-                .send()
-                .await
-                .ok()?;
-            let status: Value = answer.json().await.ok()?;
-            let state = status["tasks"][0]["state"].as_str()?;
-            assert_ne!(state, "FAILED", "{status}");
-            (state == "RUNNING").then_some(())
-        })
+        start_connector(
+            &self.name,
+            &[
+                (
+                    "connector.class",
+                    "io.debezium.connector.postgresql.PostgresConnector",
+                ),
+                ("plugin.name", "pgoutput"),
+                ("database.hostname", &stack("BULLION_POSTGRES_HOST")),
+                ("database.port", &stack("BULLION_POSTGRES_PORT")),
+                ("database.user", &stack("BULLION_POSTGRES_USER")),
+                ("database.password", &stack("BULLION_POSTGRES_PASSWORD")),
+                ("database.dbname", &self.name),
+                ("topic.prefix", &self.name),
+                ("table.include.list", &tables.join(",")),
+                ("slot.name", &self.name),
+                ("publication.name", &self.name),
+                ("publication.autocreate.mode", "filtered"),
+                ("interval.handling.mode", "string"),
+            ],
+            settings,
+        )
         .await;
     }
 }
 
-/// Connectors, slots and databases that a run of this test left behind when it failed.
-async fn remove_leftovers(test: &str) {
+/// Starts a connector by these settings, later ones instead of earlier ones, and waits until it runs.
+pub async fn start_connector(name: &str, own: &[(&str, &str)], settings: &[(&str, &str)]) {
+    const JSON: &str = "org.apache.kafka.connect.json.JsonConverter";
+    let every = [
+        ("decimal.handling.mode", "string"),
+        ("time.precision.mode", "microseconds"),
+        ("heartbeat.interval.ms", "500"),
+        ("poll.interval.ms", "50"),
+        ("topic.creation.default.partitions", "3"),
+        ("topic.creation.default.replication.factor", "1"),
+        ("key.converter", JSON),
+        ("key.converter.schemas.enable", "false"),
+        ("key.converter.replace.null.with.default", "false"),
+        ("value.converter", JSON),
+        ("value.converter.schemas.enable", "false"),
+        ("value.converter.replace.null.with.default", "false"),
+    ];
+    let config: Map<String, Value> = every
+        .iter()
+        .chain(own)
+        .chain(settings)
+        .map(|(name, value)| ((*name).to_owned(), json!(value)))
+        .collect();
     let connectors = format!("{}/connectors", stack("BULLION_CONNECT_URL"));
-    let names: Vec<String> = http()
-        .get(&connectors)
-        .send()
-        .await
-        .unwrap()
-        .json()
-        .await
-        .unwrap();
-    for name in names.iter().filter(|name| name.starts_with(test)) {
-        http()
-            .delete(format!("{connectors}/{name}"))
+    let http = http();
+    let url = format!("{connectors}/{name}/config");
+    let answer = http.put(&url).json(&config).send().await.unwrap();
+    let status = answer.status();
+    assert!(
+        status.is_success(),
+        "{status}: {}",
+        answer.text().await.unwrap()
+    );
+    wait_for("the connector to run", Duration::from_secs(60), || async {
+        let answer = http
+            .get(format!("{connectors}/{name}/status"))
             .send()
             .await
-            .unwrap();
-    }
+            .ok()?;
+        let status: Value = answer.json().await.ok()?;
+        let state = status["tasks"][0]["state"].as_str()?;
+        assert_ne!(state, "FAILED", "{status}");
+        (state == "RUNNING").then_some(())
+    })
+    .await;
+}
+
+/// Connectors, slots and databases that a run of this test left behind when it failed.
+async fn remove_leftovers(test: &str) {
+    remove_connectors(test).await;
     let admin = connect("postgres").await;
     let drop_slots = format!(
         "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name LIKE '{test}\\_%'"
@@ -166,6 +157,26 @@ async fn remove_leftovers(test: &str) {
         let name: String = row.get(0);
         admin
             .batch_execute(&format!("DROP DATABASE {name} WITH (FORCE)"))
+            .await
+            .unwrap();
+    }
+}
+
+/// Those that a run of this test left behind.
+pub async fn remove_connectors(test: &str) {
+    let connectors = format!("{}/connectors", stack("BULLION_CONNECT_URL"));
+    let names: Vec<String> = http()
+        .get(&connectors)
+        .send()
+        .await
+        .unwrap()
+        .json()
+        .await
+        .unwrap();
+    for name in names.iter().filter(|name| name.starts_with(test)) {
+        http()
+            .delete(format!("{connectors}/{name}"))
+            .send()
             .await
             .unwrap();
     }
