@@ -59,6 +59,8 @@ BULLION_MARIADB_PORT=$(port mariadb)
 BULLION_MARIADB_USER=bullion
 BULLION_MARIADB_PASSWORD=$mariadb_password
 BULLION_MYSQL_URL=mysql://bullion:$mariadb_password@127.0.0.1:$(port mariadb)
+BULLION_REGISTRY_URL=http://127.0.0.1:$(port registry)/apis/ccompat/v7
+BULLION_REGISTRY_API=http://127.0.0.1:$(port registry)/apis/registry/v2
 BULLION_LIBCHDB=$(printf %q "$CACHE/libchdb/libchdb.so")
 ENV
     mv "$STATE/env.new" "$STATE/env"

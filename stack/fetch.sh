@@ -8,6 +8,8 @@ LIBCHDB_VERSION=26.7.3-stable.1 # npm's `latest` is older and loses data: see sr
 
 # Newer ones of this connector do not resolve from Maven Central.
 DEBEZIUM_MARIADB_VERSION=3.5.0.Final
+REGISTRY_VERSION=3.0.9 # later ones need Java 21
+AVRO_CONVERTER_VERSION=2.6.13.Final
 
 KAFKA_JARS=$CACHE/kafka-$KAFKA_VERSION
 PLUGINS=$CACHE/connect-plugins-$DEBEZIUM_VERSION

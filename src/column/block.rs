@@ -48,24 +48,27 @@ impl Block {
     /// columns, rows, then per column: name, type, cells
     /// ```
     ///
-    /// A block without rows appends nothing. Declared low-cardinality columns travel as what they hold; ClickHouse
-    /// builds their dictionaries (`input_format_native_allow_types_conversion`, on by default).
+    /// A block without rows appends nothing. Declared low-cardinality columns travel as what they hold, documents as
+    /// text; ClickHouse builds dictionaries and objects (`input_format_native_allow_types_conversion`, on by default).
     pub fn encode_native(&self, out: &mut Vec<u8>) {
         if self.rows == 0 {
             return;
         }
         varint(self.columns.len() as u64, out);
         varint(self.rows as u64, out);
-        for ((name, kind), data) in self.columns.iter().zip(&self.data) {
+        for ((name, declared), data) in self.columns.iter().zip(&self.data) {
             let kind = match data {
-                Data::Same { .. } => kind.clone(),
-                _ => sent(kind),
+                Data::Same { .. } => declared.clone(),
+                _ => sent(declared),
             };
             for text in [name.as_str(), &kind.to_string()] {
                 varint(text.len() as u64, out);
                 out.extend_from_slice(text.as_bytes());
             }
-            data.encode(out);
+            match holds_documents(declared) {
+                true => documents(data, out),
+                false => data.encode(out),
+            }
         }
     }
 
@@ -85,7 +88,34 @@ impl Block {
 fn sent(kind: &Type) -> Type {
     match kind {
         Type::LowCardinality(inner) => sent(inner),
+        Type::Json => Type::String,
+        Type::Nullable(inner) => Type::Nullable(Box::new(sent(inner))),
         Type::Array(inner) => Type::Array(Box::new(sent(inner))),
         other => other.clone(),
+    }
+}
+
+fn holds_documents(kind: &Type) -> bool {
+    match kind {
+        Type::Nullable(inner) => holds_documents(inner),
+        kind => *kind == Type::Json,
+    }
+}
+
+/// The cells of a `JSON` column; where there is none, the empty object, because an empty text is no document.
+fn documents(data: &Data, out: &mut Vec<u8>) {
+    match data {
+        Data::Nullable { nulls, inner } => {
+            out.extend_from_slice(nulls);
+            documents(inner, out);
+        }
+        data => {
+            for row in 0..data.len() {
+                let text = data.cell(row).filter(|text| !text.is_empty());
+                let text = text.unwrap_or(b"{}");
+                varint(text.len() as u64, out);
+                out.extend_from_slice(text);
+            }
+        }
     }
 }

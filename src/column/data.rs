@@ -36,7 +36,7 @@ impl Data {
                 ends: Vec::new(),
                 inner: Box::new(Data::new(inner)),
             },
-            Type::String => Data::Text {
+            Type::String | Type::Json => Data::Text {
                 bytes: Vec::new(),
                 ends: Vec::new(),
             },

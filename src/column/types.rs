@@ -38,6 +38,8 @@ pub enum Type {
     Time64 {
         precision: u8,
     },
+    /// documents of any fields; a cell is its text
+    Json,
     Nullable(Box<Type>),
     LowCardinality(Box<Type>),
     Array(Box<Type>),
@@ -72,7 +74,12 @@ impl Type {
                 }
                 _ => Err(format!("`{text}`: only strings can be LowCardinality here")),
             },
-            ("Array", Some(inner)) => Ok(Type::Array(Box::new(Type::parse(inner)?))),
+            ("Array", Some(inner)) => match Type::parse(inner)? {
+                Type::Json => Err(format!(
+                    "`{text}`: a JSON column is an object; it may hold arrays"
+                )),
+                inner => Ok(Type::Array(Box::new(inner))),
+            },
             ("Decimal", Some(digits)) => decimal(text, digits),
             ("DateTime", None) => Ok(Type::DateTime { zone: None }),
             ("DateTime", Some(zone)) => Ok(Type::DateTime {
@@ -105,7 +112,7 @@ impl Type {
     }
 }
 
-const PLAIN: [(&str, Type); 15] = [
+const PLAIN: [(&str, Type); 16] = [
     ("Bool", Type::Bool),
     ("Int8", Type::Int8),
     ("Int16", Type::Int16),
@@ -121,6 +128,7 @@ const PLAIN: [(&str, Type); 15] = [
     ("UUID", Type::Uuid),
     ("Date", Type::Date),
     ("Date32", Type::Date32),
+    ("JSON", Type::Json),
 ];
 const WITH_ARGUMENTS: [&str; 7] = [
     "Nullable(…)",
@@ -231,6 +239,8 @@ mod tests {
             "Float32",
             "UUID",
             "Date32",
+            "JSON",
+            "Nullable(JSON)",
             "Decimal(76, 76)",
             "DateTime",
             "DateTime64(6, 'UTC')",

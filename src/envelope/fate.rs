@@ -26,6 +26,8 @@ pub enum Skip {
     SchemaChange,
     /// `pg_logical_emit_message`
     LogicalMessage,
+    /// an update of a document that was gone when the connector looked it up
+    LookupMiss,
     /// a truncate that the job's policy ignores
     Truncate,
     /// a delete that the job's policy ignores
@@ -41,6 +43,7 @@ impl Skip {
             Skip::Transaction => "transaction",
             Skip::SchemaChange => "schema_change",
             Skip::LogicalMessage => "logical_message",
+            Skip::LookupMiss => "lookup_miss",
             Skip::Truncate => "truncate",
             Skip::DeleteIgnored => "delete_ignored",
         }
@@ -91,6 +94,12 @@ pub enum Reason {
     TooDeep,
     /// a bare number for a date or time, and nothing that tells its unit
     UnitUnknown,
+    /// an update that tells what changed in a document, but not the document
+    PatchOnly,
+    /// a document whose text is no Extended JSON
+    BadDocument,
+    /// an id that is a text, in a column where ObjectIds read the same
+    AmbiguousId,
     /// an offset that the version cannot hold
     BadOffset,
 }
@@ -123,6 +132,9 @@ impl Reason {
             Reason::TooLarge => "too_large",
             Reason::TooDeep => "too_deep",
             Reason::UnitUnknown => "unit_unknown",
+            Reason::PatchOnly => "patch_only",
+            Reason::BadDocument => "bad_document",
+            Reason::AmbiguousId => "ambiguous_id",
             Reason::BadOffset => "bad_offset",
         }
     }

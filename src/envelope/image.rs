@@ -345,7 +345,7 @@ impl From<Reason> for Reject {
 
 fn declared(encoding: Encoding) -> Wire {
     match encoding {
-        Encoding::Plain => Wire::Plain,
+        Encoding::Plain | Encoding::ObjectId | Encoding::Text => Wire::Plain,
         Encoding::Days => Wire::Days,
         Encoding::Millis => Wire::Ticks(3),
         Encoding::Micros => Wire::Ticks(6),

@@ -15,12 +15,14 @@
 
 mod decoder;
 mod described;
+mod document;
 mod drift;
 mod fate;
 mod flattened;
 mod image;
 mod json;
 mod key;
+mod mongodb;
 mod number;
 mod open;
 mod placeholder;

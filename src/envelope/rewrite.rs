@@ -1,18 +1,21 @@
 //! Messages of other formats, rewritten into Debezium's plain JSON envelope, so that there is one decoder of rows.
 //!
 //! ```text
-//! flattened row ─▶ {"after":{…},"before":null,"source":{…},"op":"u"} ─▶ Decoder
+//! flattened row    ─┬▶ {"after":{…},"before":null,"source":{…},"op":"u"} ─▶ Decoder
+//! MongoDB document ─┘
 //! ```
 
 use super::decoder::Message;
 use super::fate::Fate;
 use super::flattened::Flattened;
+use super::mongodb::Mongodb;
 use crate::job::{Shape, SilverJob};
 
 /// The rewriting that a job's format needs; its buffers serve every message.
 #[derive(Debug)]
 pub(super) enum Rewrite {
     Flattened(Flattened),
+    Mongodb(Mongodb),
 }
 
 impl Rewrite {
@@ -20,7 +23,8 @@ impl Rewrite {
     pub(super) fn of(job: &SilverJob) -> Option<Box<Rewrite>> {
         match job.format.shape {
             Shape::Flattened => Some(Box::new(Rewrite::Flattened(Flattened::new(job)))),
-            Shape::Envelope | Shape::Mongodb => None,
+            Shape::Mongodb => Some(Box::new(Rewrite::Mongodb(Mongodb::new(job)))),
+            Shape::Envelope => None,
         }
     }
 
@@ -29,6 +33,7 @@ impl Rewrite {
     pub(super) fn message<'a>(&'a mut self, message: &Message<'a>) -> Result<Message<'a>, Fate> {
         match self {
             Rewrite::Flattened(flattened) => flattened.message(message),
+            Rewrite::Mongodb(mongodb) => mongodb.message(message),
         }
     }
 }

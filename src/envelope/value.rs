@@ -1,5 +1,6 @@
 //! One JSON value into one cell: what may stand for a value of each column type.
 
+use super::document;
 use super::fate::Reason;
 use super::json::{Cursor, Step};
 use super::number::{decimal, quick_decimal};
@@ -63,6 +64,8 @@ pub(crate) enum Reader {
     Text,
     Bytes(Alphabet),
     Json,
+    /// an object of any fields
+    Document,
     /// a decimal kept as text, because the source does not bound its digits
     DecimalText(Unscaled),
     Uuid,
@@ -161,6 +164,7 @@ impl Reader {
                 Wire::Unscaled(scale) => Reader::DecimalText(Unscaled::Yes(*scale)),
                 _ => Reader::Text,
             },
+            Type::Json => Reader::Document,
             Type::Uuid => Reader::Uuid,
             Type::Date => Reader::Date(unit),
             Type::Date32 => Reader::Date32(unit),
@@ -263,6 +267,18 @@ impl Reader {
                     data.put_text(cursor.since(start));
                 }
             },
+            Reader::Document => {
+                scratch.bytes.clear();
+                match cursor.peek() {
+                    // as its text, as Debezium writes JSON columns
+                    Some(b'"') => {
+                        let text = cursor.string()?.resolve(&mut scratch.text)?;
+                        document::whole(text, &mut scratch.bytes)?;
+                    }
+                    _ => document::object(cursor, &mut scratch.bytes)?,
+                }
+                data.put_text(&scratch.bytes);
+            }
             Reader::DecimalText(from) => {
                 data.put_text(decimal(cursor, *from, scratch)?.show().as_bytes());
             }

@@ -10,8 +10,9 @@ pub use gold::{
     partition_expression, partition_id,
 };
 pub use silver::{
-    Added, Column, DeletePolicy, Deletes, Encoding, Flattened, Format, NewColumnPolicy, NullPolicy,
-    Policies, SYSTEM_COLUMNS, Shape, SilverJob, TruncatePolicy, ValuePolicy, Wire,
+    Added, Column, DeletePolicy, Deletes, Encoding, Flattened, Format, LookupMiss, NewColumnPolicy,
+    NullPolicy, Policies, SYSTEM_COLUMNS, Shape, SilverJob, TruncatePolicy, ValuePolicy,
+    WHOLE_DOCUMENT, Wire,
 };
 
 use crate::config::Config;

@@ -2,9 +2,11 @@
 
 mod format;
 mod line;
+mod mongodb;
 mod read;
 
 pub use format::{Deletes, Flattened, Format, Shape, Wire};
+pub use mongodb::{LookupMiss, WHOLE_DOCUMENT};
 pub use read::SYSTEM_COLUMNS;
 pub(super) use read::read;
 
@@ -34,7 +36,7 @@ pub struct SilverJob {
 /// One column of the silver table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Column {
-    /// field name in `before`, `after` and the key
+    /// field name in `before`, `after` and the key; of a document also a path, or [`WHOLE_DOCUMENT`]
     pub source: String,
     /// column name in ClickHouse; the same unless renamed
     pub name: String,
@@ -84,6 +86,10 @@ pub enum Encoding {
     Unscaled,
     /// any JSON value, kept as its own text
     Json,
+    /// 24 hexadecimal digits of an ObjectId, and nothing else
+    ObjectId,
+    /// text, and no ObjectId
+    Text,
 }
 
 /// What happens to input that has no single right answer.
@@ -98,6 +104,7 @@ pub struct Policies {
     pub new_column: NewColumnPolicy,
     /// a declared field that a row image lacks
     pub missing_column: ValuePolicy,
+    pub lookup_miss: LookupMiss,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -150,6 +157,7 @@ impl Default for Policies {
             out_of_range: ValuePolicy::Reject,
             new_column: NewColumnPolicy::Reject,
             missing_column: ValuePolicy::Reject,
+            lookup_miss: LookupMiss::Reject,
         }
     }
 }

@@ -168,3 +168,47 @@ fn a_misspelt_job_is_answered_with_the_nearest_one() {
     let error = jobs.select_silver(&["ordres".to_owned()]).unwrap_err();
     assert_eq!(error.advice(), "did you mean `orders`?");
 }
+
+#[test]
+fn a_job_of_documents_names_paths_and_is_keyed_by_their_id() {
+    const DOCUMENTS: &str = r#"
+topic = "shop.shop.customers"
+format = "mongodb-json"
+key = ["_id"]
+
+[columns]
+_id = { type = "String", from = "objectid" }
+document = { type = "JSON", path = "$" }
+city = { type = "Nullable(String)", path = "address.city" }
+"#;
+    let jobs = load(&[("silver/customers.toml", DOCUMENTS)]).unwrap();
+    let columns = &jobs.silver[0].columns;
+    let named = |at: usize| (columns[at].name.as_str(), columns[at].source.as_str());
+    assert_eq!(named(1), ("document", "$"));
+    assert_eq!(named(2), ("city", "address.city"));
+    for (from, to, fault) in [
+        ("[\"_id\"]", "[]", "the key of MongoDB's documents"),
+        (
+            "\"address.city\"",
+            "\"$\"",
+            "two columns are made of the document's `$`",
+        ),
+        (
+            "type = \"JSON\"",
+            "type = \"Int64\"",
+            "the whole document is a JSON or a String, no Int64",
+        ),
+        ("mongodb-json", "debezium-json", "`path` is for documents"),
+        (
+            "mongodb-json",
+            "debezium-json",
+            "`from = \"objectid\"` is for formats of mongodb",
+        ),
+    ] {
+        let text = DOCUMENTS.replace(from, to);
+        let told = load(&[("silver/customers.toml", &text)])
+            .unwrap_err()
+            .to_string();
+        assert!(told.contains(fault), "{told}");
+    }
+}

@@ -24,6 +24,7 @@ mod ingest_loss;
 mod ingest_manners;
 mod ingest_start;
 mod lease;
+mod mongodb;
 mod mysql;
 mod new;
 mod replay;

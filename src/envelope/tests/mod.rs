@@ -4,6 +4,7 @@ mod captured;
 mod drift;
 mod flattened;
 mod folds;
+mod mongodb;
 mod odd_input;
 mod samples;
 mod times;
@@ -11,7 +12,7 @@ mod values;
 
 use super::{Decoder, Fate, Message};
 use crate::column::{Rows, Type};
-use crate::job::{Column, Encoding, Format, NullPolicy, Policies, SilverJob};
+use crate::job::{Column, Encoding, Format, NullPolicy, Policies, SYSTEM_COLUMNS, SilverJob};
 
 /// `id Int64, name Nullable(String)` keyed by `id`, and whatever else a test adds.
 pub(crate) fn job(more: &[(&str, &str, Encoding)]) -> SilverJob {
@@ -68,7 +69,7 @@ pub(super) fn tell(fate: &Fate, rows: &Rows) -> String {
             let mut row: serde_json::Map<String, serde_json::Value> =
                 serde_json::from_str(&shown).unwrap();
             let deleted = row["_deleted"] == 1;
-            row.retain(|name, _| !name.starts_with('_'));
+            row.retain(|name, _| SYSTEM_COLUMNS.iter().all(|(system, _)| system != name));
             let row = serde_json::Value::Object(row);
             if deleted {
                 format!("delete: {row}")

@@ -8,7 +8,7 @@ use crate::envelope::Decoder;
 use crate::job::SilverJob;
 
 /// The fate of every message of a fixture: one per line, `key^value` where there is a key.
-fn fates(job: &SilverJob, file: &str) -> Vec<String> {
+pub(super) fn fates(job: &SilverJob, file: &str) -> Vec<String> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("tests/fixtures")
         .join(file);

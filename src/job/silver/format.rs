@@ -10,10 +10,9 @@ pub(super) const FORMATS: [(&str, Format); 6] = [
     ("mongodb-avro", Format::new(Shape::Mongodb, Wire::Avro)),
 ];
 /// Those that nothing decodes yet.
-pub(super) const PLANNED: [Format; 4] = [
+pub(super) const PLANNED: [Format; 3] = [
     Format::new(Shape::Envelope, Wire::Avro),
     Format::new(Shape::Flattened, Wire::Avro),
-    Format::new(Shape::Mongodb, Wire::Json),
     Format::new(Shape::Mongodb, Wire::Avro),
 ];
 pub(super) const DELETES: [(&str, Deletes); 3] = [

@@ -5,12 +5,13 @@ use crate::document::{Entry, Located, Section};
 use crate::fault::suggestion;
 
 use super::format::{DELETES as SHOWN_DELETES, FORMATS, PLANNED};
+use super::mongodb::{self, LOOKUP_MISSES};
 use super::{
     Column, DeletePolicy, Deletes, Encoding, Flattened, Format, NewColumnPolicy, NullPolicy,
     Policies, Shape, SilverJob, TruncatePolicy, ValuePolicy,
 };
 
-const ENCODINGS: [(&str, Encoding); 10] = [
+const ENCODINGS: [(&str, Encoding); 12] = [
     ("plain", Encoding::Plain),
     ("days", Encoding::Days),
     ("millis", Encoding::Millis),
@@ -21,6 +22,8 @@ const ENCODINGS: [(&str, Encoding); 10] = [
     ("hex", Encoding::Hex),
     ("unscaled", Encoding::Unscaled),
     ("json", Encoding::Json),
+    ("objectid", Encoding::ObjectId),
+    ("text", Encoding::Text),
 ];
 const NULLS: [(&str, NullPolicy); 2] =
     [("reject", NullPolicy::Reject), ("empty", NullPolicy::Empty)];
@@ -72,10 +75,13 @@ pub(in crate::job) fn read(name: &str, root: Section<'_>) -> Option<SilverJob> {
             "`[columns]` is missing: source field = \"ClickHouse type\"",
         );
     }
-    let columns: Vec<Located<Column>> = columns.map(columns_of).unwrap_or_default();
+    let columns: Vec<Located<Column>> = columns
+        .map(|section| columns_of(section, format.shape))
+        .unwrap_or_default();
     check_names(&root, &columns);
     check_key(&root, &key, &columns);
     check_exclude(&root, &exclude, &columns);
+    mongodb::check(&root, format.shape, &key, &columns);
     if let Some(wanted) = &time_column {
         check_time_column(&root, wanted, &columns);
     }
@@ -164,12 +170,15 @@ fn policies(section: Section<'_>) -> Policies {
         missing_column: section
             .choice("missing_column", &VALUES)
             .unwrap_or(defaults.missing_column),
+        lookup_miss: section
+            .choice("lookup_miss", &LOOKUP_MISSES)
+            .unwrap_or(defaults.lookup_miss),
     };
     section.finish();
     read
 }
 
-fn columns_of(section: Section<'_>) -> Vec<Located<Column>> {
+fn columns_of(section: Section<'_>, shape: Shape) -> Vec<Located<Column>> {
     let mut columns = Vec::new();
     for (source, entry) in section.entries() {
         let column = match entry {
@@ -184,19 +193,22 @@ fn columns_of(section: Section<'_>) -> Vec<Located<Column>> {
                     added: None,
                 },
             }),
-            Entry::Section(table) => column_of(source, table),
+            Entry::Section(table) => column_of(source, table, shape),
         };
         columns.extend(column);
     }
     columns
 }
 
-/// `field = { type = "…", name = "…", from = "…", null = "…" }`
-fn column_of(source: String, table: Section<'_>) -> Option<Located<Column>> {
+/// `field = { type = "…", name = "…", from = "…", null = "…", path = "…" }`
+fn column_of(field: String, table: Section<'_>, shape: Shape) -> Option<Located<Column>> {
     let kind = table.required_text("type");
     let name = table.text("name");
     let encoding = table.choice("from", &ENCODINGS).unwrap_or(Encoding::Plain);
     let null = table.choice("null", &NULLS);
+    let path = table.text("path");
+    mongodb::check_column(&table, shape, path.as_ref(), encoding);
+    let source = path.map_or_else(|| field.clone(), |path| path.value);
     let line = table.line();
     let parsed = kind.as_ref().and_then(|kind| parse_type(&table, kind));
     if let Some(kind) = &parsed
@@ -220,7 +232,7 @@ fn column_of(source: String, table: Section<'_>) -> Option<Located<Column>> {
     Some(Located {
         line,
         value: Column {
-            name: name.map_or_else(|| source.clone(), |name| name.value),
+            name: name.map_or(field, |name| name.value),
             source,
             kind: parsed?,
             encoding,
@@ -260,7 +272,10 @@ fn fits(encoding: Encoding, kind: &Type) -> bool {
                 | Encoding::Base64Url
                 | Encoding::Hex
                 | Encoding::Json
+                | Encoding::ObjectId
+                | Encoding::Text
         ),
+        Type::Json => matches!(encoding, Encoding::Plain | Encoding::Json),
         // base64: a bit field, bytes with the lowest bit first
         Type::UInt8 | Type::UInt16 | Type::UInt32 | Type::UInt64 => matches!(
             encoding,
@@ -310,7 +325,12 @@ fn check_key(root: &Section<'_>, key: &[Located<String>], columns: &[Located<Col
             continue;
         };
         let kind = &column.value.kind;
-        if kind.is_nullable() || matches!(kind, Type::Array(_) | Type::Float32 | Type::Float64) {
+        if kind.is_nullable()
+            || matches!(
+                kind,
+                Type::Array(_) | Type::Json | Type::Float32 | Type::Float64
+            )
+        {
             let message = format!("key field `{}` cannot be a {kind}", field.value);
             root.fault(column.line, message);
         }
