@@ -12,7 +12,7 @@
 //! | edges | `source` (Kafka), `sink` (ClickHouse), `lease`, `ledger`, `freshness`, `migrate`, `catalog` (PostgreSQL), `connectors` (Kafka Connect) | declarations, pure code, other edges |
 //! | flows | `ingest`, `evolve`, `dlq`, `replay`, `gold`, `backfill`, `schedule` | everything above; not each other, except that `schedule` calls `gold`, which `backfill` plans for, that `ingest` calls `evolve`, and that `dlq` and `replay` write through ingest's `Target` |
 //! | the zero-service default | `embedded` (ClickHouse's engine behind HTTP, a mock Kafka), `demo` | everything above |
-//! | the process | `cli` (one file per command), `shutdown`, `telemetry`, `progress`, `tls` | everything |
+//! | the process | `cli` (one file per command), `shutdown`, `telemetry`, `progress`, `tls`, `failpoint` (for tests) | everything |
 
 pub mod backfill;
 pub mod batch;
@@ -30,6 +30,7 @@ pub mod embedded;
 pub mod envelope;
 pub mod error;
 pub mod evolve;
+pub mod failpoint;
 pub mod fault;
 pub mod freshness;
 pub mod gold;

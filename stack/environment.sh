@@ -27,7 +27,7 @@ load_state() {
 choose_ports() {
     local name
     : >"$STATE/ports"
-    for name in "${PARTS[@]}" "${OPTIONAL[@]}" controller; do
+    for name in "${PARTS[@]}" "${OPTIONAL[@]}" controller "${DOORS[@]/#/door}" "${DOORS[@]/#/behind}"; do
         echo "$name $(free_port)" >>"$STATE/ports"
     done
 }
@@ -45,6 +45,7 @@ write_env() {
     (umask 077 && cat >"$STATE/env.new") <<ENV
 BULLION_STACK=$(printf %q "$STATE")
 BULLION_KAFKA_BROKERS=127.0.0.1:$(port kafka)
+BULLION_KAFKA_DOORS=$(doors FRONT=BEHIND,)
 BULLION_CONNECT_URL=http://127.0.0.1:$(port connect)
 BULLION_POSTGRES_HOST=127.0.0.1
 BULLION_POSTGRES_PORT=$(port postgres)

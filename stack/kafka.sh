@@ -4,11 +4,26 @@
 
 KAFKA_HEAP=512m
 
+# Doors: further listeners, each of which advertises another port than its own. A test opens a door by putting a
+# proxy there; whoever comes in by it meets every connection's faults, not only the first one's.
+DOORS=(1 2 3 4 5 6)
+
+# doors TEXT: the text once for each door, with its NAME, the address that it advertises (FRONT) and its own (BEHIND).
+doors() {
+    local door text
+    for door in "${DOORS[@]}"; do
+        text=${1/NAME/DOOR$door}
+        text=${text/FRONT/127.0.0.1:$(port "door$door")}
+        printf %s "${text/BEHIND/127.0.0.1:$(port "behind$door")}"
+    done
+}
+
 kafka_prepare() {
     local data=$STATE/kafka config=$STATE/kafka.properties
     [ ! -s "$data/meta.properties" ] || return 0
     rm -rf "$data"
     sed -e "s|@BROKER@|$(port kafka)|" -e "s|@CONTROLLER@|$(port controller)|" -e "s|@DATA@|$data|" \
+        -e "s|@DOORS@|$(doors ,NAME://FRONT)|" -e "s|@BEHIND@|$(doors ,NAME://BEHIND)|" -e "s|@PROTOCOLS@|$(doors ,NAME:PLAINTEXT)|" \
         "$HERE/kafka.properties.in" >"$config"
     kafka_java kafka.tools.StorageTool format -t "$(kafka_java kafka.tools.StorageTool random-uuid 2>/dev/null)" -c "$config" \
         >>"$STATE/log/kafka.log" 2>&1 || gave_up kafka "could not make its storage"

@@ -1,12 +1,16 @@
 //! `bullion schedule`: gold jobs by their cron lines, until a signal comes.
 
+use std::time::Duration;
+
 use chrono::Utc;
 use serde_json::{Value, json};
 
 use super::{Context, Outcome, out};
-use crate::error::Result;
+use crate::config::Config;
+use crate::error::{Result, Retry};
 use crate::job::Jobs;
 use crate::schedule::{Scheduler, last_complete, next_fire, nothing_to_schedule};
+use crate::shutdown::Shutdown;
 use crate::sink::clickhouse::ClickHouse;
 
 #[derive(clap::Args)]
@@ -22,13 +26,13 @@ pub struct Args {
 
 pub async fn run(args: Args, context: Context) -> Result<Outcome> {
     let (config, jobs) = context.declarations()?;
+    if jobs.gold.iter().all(|job| job.schedule.is_none()) {
+        return Err(nothing_to_schedule());
+    }
     if let Some(count) = args.next {
-        if jobs.gold.iter().all(|job| job.schedule.is_none()) {
-            return Err(nothing_to_schedule());
-        }
         return Ok(upcoming(&jobs, count, &context));
     }
-    let clickhouse = ClickHouse::connect(&config.clickhouse).await?;
+    let clickhouse = connect(&config, &context.shutdown).await?;
     let scheduler = Scheduler {
         clickhouse,
         config,
@@ -37,6 +41,25 @@ pub async fn run(args: Args, context: Context) -> Result<Outcome> {
     };
     scheduler.run().await?;
     Ok(Outcome::done("stopped"))
+}
+
+/// How often a ClickHouse that is down is asked again.
+const ASK_AGAIN: Duration = Duration::from_secs(2);
+
+/// A service starts in any order with those that it needs: one that may come back is waited for.
+async fn connect(config: &Config, shutdown: &Shutdown) -> Result<ClickHouse> {
+    loop {
+        match ClickHouse::connect(&config.clickhouse).await {
+            Err(error) if error.kind().policy().retry != Retry::Never => {
+                tracing::warn!(%error, "waiting for clickhouse");
+            }
+            connected => return connected,
+        }
+        tokio::select! {
+            () = tokio::time::sleep(ASK_AGAIN) => {}
+            signal = shutdown.wait() => return Err(signal.error()),
+        }
+    }
 }
 
 fn upcoming(jobs: &Jobs, count: u8, context: &Context) -> Outcome {

@@ -22,6 +22,8 @@ use crate::fault::Faults;
 
 /// Looked for in the working directory where neither `--config` nor `BULLION_CONFIG` names a file.
 pub const DEFAULT_FILE: &str = "bullion.toml";
+/// An insert that hangs is given up well before Kafka's default `max.poll.interval.ms` of 300 s.
+pub const INSERT_TIMEOUT: Duration = Duration::from_secs(120);
 /// Less than this cannot hold one message and the block it becomes.
 const SMALLEST_BUDGET: u64 = 16 << 20;
 
@@ -50,6 +52,7 @@ pub struct ClickHouse {
     pub ca_file: Option<PathBuf>,
     pub database: String,
     pub cluster: Option<String>,
+    pub insert_timeout: Duration,
     pub silver: String,
     pub gold: String,
     pub ops: String,
@@ -142,6 +145,11 @@ fn validate(settings: &Settings, folder: &Path, guarded: bool, faults: &Faults) 
             _ => None,
         },
     );
+    let insert_timeout = read.parsed(
+        "clickhouse.insert_timeout",
+        "a duration such as 120s",
+        parse_duration,
+    );
     let ttl = read.parsed("lease.ttl", "a duration such as 30s", parse_duration);
     let postgres = read
         .database("postgres.url", "postgres.password")
@@ -185,6 +193,7 @@ fn validate(settings: &Settings, folder: &Path, guarded: bool, faults: &Faults) 
             ca_file: read.file("clickhouse.ca_file", folder),
             database: read.text("clickhouse.database"),
             cluster: read.optional("clickhouse.cluster"),
+            insert_timeout: insert_timeout?,
             silver: read.text("clickhouse.silver"),
             gold: read.text("clickhouse.gold"),
             ops: read.text("clickhouse.ops"),

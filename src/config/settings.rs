@@ -37,7 +37,7 @@ const fn secret(key: &'static str, help: &'static str) -> Known {
     }
 }
 
-pub const SETTINGS: [Known; 36] = [
+pub const SETTINGS: [Known; 37] = [
     known(
         "jobs",
         Some("jobs"),
@@ -120,6 +120,11 @@ pub const SETTINGS: [Known; 36] = [
         "clickhouse.ops",
         Some("ops"),
         "database of runs, windows and dead letters",
+    ),
+    known(
+        "clickhouse.insert_timeout",
+        Some("120s"),
+        "an insert that is not answered by then is sent again",
     ),
     known(
         "postgres.url",

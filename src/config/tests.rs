@@ -31,6 +31,7 @@ fn the_environment_wins_over_the_file_and_the_file_over_the_default() {
     .unwrap();
     assert_eq!(config.kafka.brokers, "b:2");
     assert_eq!(config.time_zone, Tz::Europe__Berlin);
+    assert_eq!(config.clickhouse.insert_timeout, INSERT_TIMEOUT);
     assert_eq!(
         origin_of(&config, "kafka.brokers"),
         "b:2 from environment BULLION_KAFKA_BROKERS"

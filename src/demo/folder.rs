@@ -185,6 +185,7 @@ impl Engine {
             ca_file: None,
             database: String::from("default"),
             cluster: None,
+            insert_timeout: config::INSERT_TIMEOUT,
             silver: String::from("silver"),
             gold: String::from("gold"),
             ops: String::from("ops"),

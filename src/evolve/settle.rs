@@ -9,6 +9,7 @@ use super::resolve::{Catalog, Resolved, as_text};
 use crate::config::{self, Config};
 use crate::envelope::{Changed, Drift, Field, Sources};
 use crate::error::{Error, Kind, Result, Retry};
+use crate::failpoint::{self, Point};
 use crate::job::{Added, Column, NewColumnPolicy, NullPolicy, SYSTEM_COLUMNS, SilverJob};
 use crate::lease::Lease;
 use crate::migrate::{evolved, silver};
@@ -128,6 +129,7 @@ impl Evolver {
             };
             let done = self.clickhouse.execute(&sql).await;
             done.map_err(|error| error.context(format!("job {}: {}", job.name, step.what())))?;
+            failpoint::pass(Point::DdlDone).await;
             tracing::warn!(
                 job = job.name,
                 line = step.column.line(),

@@ -15,6 +15,7 @@ use super::status::Status;
 use crate::config::FirstStart;
 use crate::error::{Kind, Result, Retry};
 use crate::evolve::Evolver;
+use crate::failpoint::{self, Point};
 use crate::shutdown::Shutdown;
 use crate::sink::clickhouse::ClickHouse;
 use crate::source::{Consumer, Item, Partition, RawMessage};
@@ -55,6 +56,9 @@ pub struct Pace {
     pub commit: Instant,
     pub ask_group: Instant,
     pub topics: Instant,
+    /// when a topic was last looked at, and which job's it was
+    pub glance: Instant,
+    pub glanced: usize,
     /// not before this is the group answered again, after an answer that Kafka or ClickHouse held up
     pub answer: Instant,
     /// the last write of `ops.checkpoints`, while it is under way
@@ -78,6 +82,8 @@ impl Pace {
             commit: now,
             ask_group: now,
             topics: now,
+            glance: now,
+            glanced: 0,
             answer: now,
             checkpointing: None,
             commit_again: false,
@@ -121,6 +127,7 @@ impl Consuming {
             self.consumer.check_welcome()?;
             self.answer_group()?;
             self.look_for_lost_topics();
+            self.look_at_next_topic();
             self.commit_landed();
             self.evolve();
             self.hand_over_due();
@@ -151,6 +158,9 @@ impl Consuming {
         let received = consumer.receive(RECEIVE);
         let now = Instant::now();
         pace.behind = received.is_full();
+        if !received.is_empty() {
+            failpoint::reach(Point::AfterPoll);
+        }
         let mut failures = Vec::new();
         for item in received.items() {
             match item {
@@ -180,6 +190,9 @@ impl Consuming {
                     failures.push((code, topic, partition));
                 }
             }
+        }
+        if lanes.iter().any(Lane::has_gathered) {
+            failpoint::reach(Point::Decoded);
         }
         for (code, topic, partition) in failures {
             self.note_failure(code, topic.as_deref(), partition)?;
@@ -225,9 +238,15 @@ impl Consuming {
             .lanes
             .iter_mut()
             .find(|lane| Some(lane.target.job.topic.as_str()) == topic);
-        match (lane, error.kind().policy().retry) {
-            (Some(lane), Retry::Never) if lane.failed.is_none() => lane.fail(error),
-            (Some(_), Retry::Never) => {}
+        match (lane, error.kind()) {
+            (Some(lane), _) if lane.failed.is_some() => {}
+            // a broker that comes back may say so for a moment; see `check_topic`
+            (Some(_), Kind::NotFound) => self.consumer.miss_topic(),
+            (Some(lane), Kind::Gap) => {
+                let shown = lane.gap(partition, &self.consumer);
+                lane.fail(shown.unwrap_or(error));
+            }
+            (Some(lane), kind) if kind.policy().retry == Retry::Never => lane.fail(error),
             _ => tracing::warn!(%error, "waiting for kafka"),
         }
         Ok(())
@@ -248,9 +267,11 @@ impl Consuming {
             return;
         }
         self.pace.commit = now;
+        failpoint::reach(Point::BeforeCommit);
         let sent = self
             .consumer
             .commit(offsets.iter().map(|(partition, next)| (partition, *next)));
+        failpoint::reach(Point::DuringCommit);
         if let Err(error) = sent {
             tracing::warn!(%error, "offsets were not committed, trying again soon");
             self.pace.commit_again = true;

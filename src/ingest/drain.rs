@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use super::consume::Consuming;
 use super::lane::Lane;
 use crate::evolve::record;
+use crate::failpoint::{self, Point};
 use crate::sink::checkpoints;
 use crate::source::Partition;
 
@@ -23,6 +24,7 @@ impl Consuming {
         if !self.finish_lanes(DRAIN) {
             tracing::warn!("writes did not end in time; their messages will come again");
         }
+        failpoint::reach(Point::BeforeCommit);
         self.commit_and_wait();
         let positions = self.positions();
         let events = self.column_events();

@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
 
 use super::breaker::Breaker;
 use super::evolving::Evolving;
+use super::start;
 use super::write::{Target, Written};
 use crate::batch::{Batch, DeadLetter};
 use crate::checkpoint::InFlight;
@@ -17,7 +18,7 @@ use crate::envelope::{Decoder, Fate, Message, Reason, Reject, Sources};
 use crate::error::{Error, Result};
 use crate::evolve::Event;
 use crate::job::SilverJob;
-use crate::source::{Identity, Partition, RawMessage};
+use crate::source::{Consumer, Identity, Partition, RawMessage};
 
 /// Writes under way per job: one is encoded while ClickHouse works on the other.
 const MOST_IN_FLIGHT: usize = 2;
@@ -32,6 +33,8 @@ pub struct Lane {
     pub owned: BTreeMap<i32, Owned>,
     /// who the topic was at the start; `None` where the job did not get so far
     pub identity: Option<Identity>,
+    /// since when the brokers say that there is no such topic
+    pub missing_since: Option<Instant>,
     /// partition → end at the start, where there is anything to read; only for `--until-caught-up`
     pub ends: BTreeMap<i32, i64>,
     /// the table is being changed for a message; later ones wait behind it
@@ -86,6 +89,7 @@ impl Lane {
     pub fn new(target: Target, sources: Sources, budget: usize) -> Lane {
         Lane {
             identity: None,
+            missing_since: None,
             ends: BTreeMap::new(),
             evolving: None,
             events: Vec::new(),
@@ -227,6 +231,11 @@ impl Lane {
         self.batch.is_full(self.most_bytes)
     }
 
+    pub fn is_missed_for_less_than(&self, time: Duration) -> bool {
+        self.missing_since
+            .is_none_or(|since| since.elapsed() < time)
+    }
+
     /// Dead letters of a job that stopped because of them.
     pub fn has_evidence(&self) -> bool {
         self.failed.is_some() && !self.batch.dead_letters.is_empty()
@@ -249,6 +258,14 @@ impl Lane {
         others
             .map(|(number, end)| (self.partition(*number), *end))
             .collect()
+    }
+
+    /// What is missing where our offset is not in the topic any more; `None` where that cannot be told.
+    pub fn gap(&self, partition: i32, consumer: &Consumer) -> Option<Error> {
+        let next = self.owned.get(&partition)?.next;
+        let partition = self.partition(partition);
+        let (low, high) = consumer.watermarks(&partition).ok()?;
+        start::is_there(&self.target.job, &partition, next, low, high).err()
     }
 
     pub fn partition(&self, number: i32) -> Partition {

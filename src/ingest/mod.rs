@@ -43,7 +43,7 @@ pub use write::{Target, Written};
 
 use crate::config::Config;
 use crate::envelope::Sources;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Kind, Result, Retry};
 use crate::evolve::{Evolver, record};
 use crate::job::SilverJob;
 use crate::migrate;
@@ -215,10 +215,8 @@ async fn prepare(config: &Config, request: &Request) -> Result<Prepared> {
                 }
                 lane.identity = Some(identity);
             }
-            // every other job would meet the same: nothing can run
-            Err(error) if matches!(error.kind(), Kind::Unreachable | Kind::Denied) => {
-                return Err(error);
-            }
+            // every other job would meet the same: nothing can run now
+            Err(error) if is_shared(error.kind()) => return Err(error),
             Err(error) => lane.fail(error.context(format!("job {}", declared.name))),
         }
         lanes.push(lane);
@@ -237,6 +235,11 @@ async fn prepare(config: &Config, request: &Request) -> Result<Prepared> {
         lanes,
         until_caught_up: request.until_caught_up,
     })
+}
+
+/// A fault of what all jobs share, and not of one.
+fn is_shared(kind: Kind) -> bool {
+    kind == Kind::Denied || kind.policy().retry != Retry::Never
 }
 
 /// Partition → first offset that does not exist yet, of those that hold anything.

@@ -11,7 +11,7 @@ use crate::checkpoint::{Checkpoint, Position};
 use crate::error::{Error, Kind, Result, Retry};
 use crate::job::SilverJob;
 use crate::sink::checkpoints;
-use crate::source::{Partition, Positioned, Rebalance};
+use crate::source::{ANSWER, Partition, Positioned, Rebalance};
 
 /// Others wait for us while we finish; well below any `max.poll.interval.ms`, since nothing is polled meanwhile.
 const REVOKE_DRAIN: Duration = Duration::from_secs(5);
@@ -24,6 +24,13 @@ const ANSWER_AGAIN: Duration = Duration::from_millis(500);
 
 /// How often a topic is looked for that librdkafka misses.
 const LOOK_FOR_TOPICS: Duration = Duration::from_secs(3);
+/// A topic that is deleted and made again between two fetches says so to nobody, and librdkafka goes on in the new one at
+/// the old one's offset: each topic is looked at so often.
+const LOOK_AT_TOPICS: Duration = Duration::from_secs(10);
+/// What a look may take, three times: the loop waits meanwhile.
+const GLANCE: Duration = Duration::from_millis(500);
+/// A broker that has just come back may not know its topics for a moment.
+const GONE: Duration = Duration::from_secs(10);
 
 /// A partition that is about to be ours: its job's index, its number, where it stands.
 type Taken = (usize, i32, Owned);
@@ -38,7 +45,7 @@ impl Consuming {
             match rebalance {
                 Rebalance::Assigned(partitions) => match self.take_over(&partitions) {
                     Ok(()) => {}
-                    Err(error) if error.kind().policy().retry != Retry::Never => {
+                    Err(error) if may_pass(error.kind()) => {
                         tracing::warn!(%error, "partitions wait until it can be told where they start");
                         self.pace.answer = Instant::now() + ANSWER_AGAIN;
                         self.consumer.postpone(Rebalance::Assigned(partitions));
@@ -78,8 +85,14 @@ impl Consuming {
         let mut starts = Vec::new();
         let mut taken = Vec::new();
         for found in committed {
-            let (low, high) = self.consumer.watermarks(&found.partition)?;
             let index = self.lane_of(&found.partition.topic);
+            let stopped = |index: usize| Some(self.lanes.get(index)?.failed.is_some());
+            if index.and_then(stopped) == Some(true) {
+                // it is paused, and its topic may be gone
+                starts.push((found.partition, found.offset.unwrap_or(0)));
+                continue;
+            }
+            let (low, high) = self.consumer.watermarks(&found.partition)?;
             let Some((index, lane)) =
                 index.and_then(|index| Some((index, self.lanes.get_mut(index)?)))
             else {
@@ -141,31 +154,50 @@ impl Consuming {
         }
         self.pace.topics = Instant::now();
         for index in 0..self.lanes.len() {
-            if let Err(error) = self.check_topic(index) {
-                tracing::warn!(%error, "while looking for a lost topic");
-            }
+            self.look_at(index);
+        }
+    }
+
+    /// One topic after the other, each once in a while.
+    pub(super) fn look_at_next_topic(&mut self) {
+        let every = LOOK_AT_TOPICS / u32::try_from(self.lanes.len()).unwrap_or(u32::MAX).max(1);
+        if self.pace.glance.elapsed() < every {
+            return;
+        }
+        self.pace.glance = Instant::now();
+        self.pace.glanced = (self.pace.glanced + 1) % self.lanes.len().max(1);
+        self.look_at(self.pace.glanced);
+    }
+
+    fn look_at(&mut self, index: usize) {
+        if let Err(error) = self.check_topic(index, GLANCE) {
+            tracing::debug!(%error, "while looking at a topic");
         }
     }
 
     fn check_topics(&mut self, partitions: &[Partition]) -> Result<()> {
         for index in self.lanes_of(partitions) {
-            self.check_topic(index)?;
+            self.check_topic(index, ANSWER)?;
         }
         Ok(())
     }
 
     /// A topic may have been deleted, made anew, or given more partitions, since the start.
-    fn check_topic(&mut self, index: usize) -> Result<()> {
+    fn check_topic(&mut self, index: usize, patience: Duration) -> Result<()> {
         let Some(lane) = self.lanes.get_mut(index) else {
             return Ok(());
         };
         let (None, Some(known)) = (&lane.failed, &lane.identity) else {
             return Ok(());
         };
-        let found = self.consumer.identify(&lane.target.job.topic);
+        let topic = &lane.target.job.topic;
+        let found = self.consumer.identify_within(topic, patience);
         let same =
             found.and_then(|found| checkpoints::same_identity(&lane.target.job, known, &found));
+        let missing = matches!(&same, Err(error) if error.kind() == Kind::NotFound);
+        lane.missing_since = missing.then(|| lane.missing_since.unwrap_or_else(Instant::now));
         match same {
+            Err(error) if missing && lane.is_missed_for_less_than(GONE) => Err(error),
             Err(error) if error.kind().policy().retry == Retry::Never => {
                 let job = format!("job {}", lane.target.job.name);
                 lane.fail(error.context(job));
@@ -264,6 +296,12 @@ impl Consuming {
         tracing::info!(partitions = partitions.len(), "partitions given up");
         self.consumer.unassign(partitions)
     }
+}
+
+/// What may be otherwise in a moment. A topic that is missing is one to wait for: it is its job's end, or that of none, when it
+/// stays away.
+fn may_pass(kind: Kind) -> bool {
+    kind == Kind::NotFound || kind.policy().retry != Retry::Never
 }
 
 /// Where the partition starts; `None` where its job has stopped or stops because of it.

@@ -42,17 +42,29 @@ pub fn position(
         });
     };
     let start = known.committed.unwrap_or(checkpoint.next_offset);
-    if start < known.low {
+    is_there(job, partition, start, known.low, known.high)?;
+    Ok(start)
+}
+
+/// An error where the topic does not hold the next offset that we want, and it is not its end either.
+pub fn is_there(
+    job: &SilverJob,
+    partition: &Partition,
+    next: i64,
+    low: i64,
+    high: i64,
+) -> Result<()> {
+    if next < low {
         let message = format!(
-            "job {}: {partition}: messages from offset {start} to {} are gone, retention has passed them",
-            job.name, known.low
+            "job {}: {partition}: messages from offset {next} to {low} are gone, retention has passed them",
+            job.name
         );
         return Err(Error::new(Kind::Gap, message));
     }
-    if start > known.high {
+    if next > high {
         let message = format!(
-            "job {}: {partition} ends at offset {}, but {start} was already ingested: it was truncated or recreated",
-            job.name, known.high
+            "job {}: {partition} ends at offset {high}, but {next} was already ingested: it was truncated or recreated",
+            job.name
         );
         return Err(Error::new(Kind::Mismatch, message).advise(format!(
             "if its offsets start over, write `epoch = {}` into jobs/silver/{}.toml",
@@ -60,7 +72,7 @@ pub fn position(
             job.name
         )));
     }
-    Ok(start)
+    Ok(())
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use super::consume::Consuming;
 use super::lane::{Lane, Owned};
 use super::status::JobStatus;
 use crate::checkpoint::Checkpoint;
+use crate::failpoint::{self, Point};
 use crate::job::SilverJob;
 use crate::sink::checkpoints;
 
@@ -35,9 +36,11 @@ impl Consuming {
             let (clickhouse, ops) = (self.clickhouse.clone(), self.ops.clone());
             let (group, positions) = (self.group.clone(), self.positions());
             let write = self.runtime.spawn(async move {
-                if let Err(error) = checkpoints::write(&clickhouse, &ops, &group, &positions).await
-                {
-                    tracing::warn!(%error, "ops.checkpoints was not written, trying again soon");
+                match checkpoints::write(&clickhouse, &ops, &group, &positions).await {
+                    Ok(()) => failpoint::pass(Point::CheckpointWritten).await,
+                    Err(error) => {
+                        tracing::warn!(%error, "ops.checkpoints was not written, trying again soon");
+                    }
                 }
             });
             self.pace.checkpointing = Some(write);

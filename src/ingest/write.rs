@@ -8,6 +8,7 @@ use bytes::Bytes;
 use crate::batch::{Batch, DeadLetter};
 use crate::column::{Block, Rows};
 use crate::error::{Error, Kind, Result, Retry};
+use crate::failpoint::{self, Point};
 use crate::job::SilverJob;
 use crate::migrate::silver::{qualified, table_name};
 use crate::sink::clickhouse::ClickHouse;
@@ -61,6 +62,9 @@ impl Target {
             rows, dead_letters, ..
         } = batch;
         self.write_dead_letters(&dead_letters).await?;
+        if !dead_letters.is_empty() {
+            failpoint::pass(Point::DeadLettersWritten).await;
+        }
         drop(dead_letters);
         if rows.is_empty() {
             return Ok(Written { rows: 0 });
@@ -89,7 +93,9 @@ impl Target {
         let mut waiting = vec![block];
         let mut tries = Tries::new(&self.job.name);
         while let Some(block) = waiting.pop() {
+            failpoint::pass(Point::BeforeInsert).await;
             let Err(error) = self.insert(&block).await else {
+                failpoint::pass(Point::InsertAcked).await;
                 tries = Tries::new(&self.job.name);
                 continue;
             };

@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use tokio::sync::Mutex;
+use tokio_postgres::types::ToSql;
+
 use crate::catalog::Source;
 use crate::config;
 use crate::error::{Error, Kind, Result};
@@ -25,7 +28,9 @@ const RELEASE: &str =
     "UPDATE bullion_leases SET expires_at = '-infinity' WHERE target = $1 AND token = $2";
 
 pub(super) struct PostgresLease {
-    source: Source,
+    /// made anew when it was lost: PostgreSQL may restart while a build goes on
+    source: Mutex<Source>,
+    config: config::Postgres,
     target: String,
     token: i64,
     ttl: Duration,
@@ -43,8 +48,7 @@ impl PostgresLease {
         let made = source.client.execute(TABLE, &[]).await;
         let floor = i64::try_from(floor).unwrap_or(i64::MAX - 1);
         let holder = super::holder();
-        let values: [&(dyn tokio_postgres::types::ToSql + Sync); 4] =
-            [&target, &floor, &holder, &ttl.as_secs_f64()];
+        let values: [&(dyn ToSql + Sync); 4] = [&target, &floor, &holder, &ttl.as_secs_f64()];
         let taken = source.client.query_opt(ACQUIRE, &values).await;
         let row = taken.map_err(|error| source.explain(made.err().unwrap_or(error)))?;
         let Some(row) = row else {
@@ -57,7 +61,8 @@ impl PostgresLease {
         Ok(PostgresLease {
             token: row.get(0),
             target: target.to_owned(),
-            source,
+            source: Mutex::new(source),
+            config: config.clone(),
             ttl,
         })
     }
@@ -67,31 +72,27 @@ impl PostgresLease {
     }
 
     pub async fn is_ours(&self) -> Result<bool> {
-        let found = self
-            .source
-            .client
-            .query_opt(OURS, &[&self.target, &self.token])
-            .await;
-        let found = found.map_err(|error| self.source.explain(error))?;
-        Ok(found.is_some())
+        Ok(self.ask(OURS, &[&self.target, &self.token]).await? == 1)
     }
 
     /// False once somebody else has it.
     pub async fn renew(&self) -> Result<bool> {
-        let values: [&(dyn tokio_postgres::types::ToSql + Sync); 3] =
-            [&self.target, &self.token, &self.ttl.as_secs_f64()];
-        let renewed = self.source.client.execute(RENEW, &values).await;
-        let renewed = renewed.map_err(|error| self.source.explain(error))?;
-        Ok(renewed == 1)
+        let values: [&(dyn ToSql + Sync); 3] = [&self.target, &self.token, &self.ttl.as_secs_f64()];
+        Ok(self.ask(RENEW, &values).await? == 1)
     }
 
     pub async fn release(&self) -> Result<()> {
-        let released = self
-            .source
-            .client
-            .execute(RELEASE, &[&self.target, &self.token])
-            .await;
-        released.map_err(|error| self.source.explain(error))?;
+        self.ask(RELEASE, &[&self.target, &self.token]).await?;
         Ok(())
+    }
+
+    /// How many rows the statement found.
+    async fn ask(&self, sql: &str, values: &[&(dyn ToSql + Sync)]) -> Result<u64> {
+        let mut source = self.source.lock().await;
+        if source.client.is_closed() {
+            *source = Source::connect(&self.config).await?;
+        }
+        let asked = source.client.execute(sql, values).await;
+        asked.map_err(|error| source.explain(error))
     }
 }

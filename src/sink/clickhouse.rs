@@ -19,6 +19,7 @@ pub struct ClickHouse {
     client: Client,
     url: String,
     cluster: Option<String>,
+    insert_timeout: Duration,
 }
 
 impl ClickHouse {
@@ -42,6 +43,7 @@ impl ClickHouse {
             client,
             url: config.url.clone(),
             cluster: config.cluster.clone(),
+            insert_timeout: config.insert_timeout,
         })
     }
 
@@ -104,7 +106,7 @@ impl ClickHouse {
         let mut insert = self
             .client
             .insert_formatted_with(sql)
-            .with_timeouts(Some(INSERT_TIMEOUT), Some(INSERT_TIMEOUT));
+            .with_timeouts(Some(self.insert_timeout), Some(self.insert_timeout));
         for (name, value) in INSERT_SETTINGS {
             insert = insert.with_setting(name, value);
         }
@@ -128,7 +130,7 @@ impl ClickHouse {
                 .with_validation(false)
                 .insert_unescaped::<T>(table)
                 .await?
-                .with_timeouts(Some(INSERT_TIMEOUT), Some(INSERT_TIMEOUT));
+                .with_timeouts(Some(self.insert_timeout), Some(self.insert_timeout));
             for (name, value) in INSERT_SETTINGS {
                 insert = insert.with_setting(name, value);
             }
@@ -202,8 +204,6 @@ const TLS: tls::Settings = tls::Settings {
 
 /// A server that takes connections and says nothing is as good as none.
 const FIRST_ANSWER: Duration = Duration::from_secs(10);
-/// A hung insert is given up well before Kafka's default `max.poll.interval.ms` of 300 s.
-const INSERT_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// What makes one request one part.
 const INSERT_SETTINGS: [(&str, &str); 5] = [
@@ -221,8 +221,9 @@ const INSERT_SETTINGS: [(&str, &str); 5] = [
 /// ClickHouse's exception code in the text of an error: `Code: 60. DB::Exception: …`.
 pub fn error_code(text: &str) -> Option<u32> {
     let digits = text.split("Code: ").nth(1)?;
-    let end = digits.find(|c: char| !c.is_ascii_digit())?;
-    digits.get(..end)?.parse().ok()
+    // an answer without a body is told by its code alone
+    let end = digits.find(|c: char| !c.is_ascii_digit());
+    digits.get(..end.unwrap_or(digits.len()))?.parse().ok()
 }
 
 /// The kind of a ClickHouse exception; what is not listed needs a person.
@@ -327,6 +328,7 @@ mod tests {
         assert_eq!(kind("Code: 252. DB::Exception: parts"), Kind::TooFast);
         assert_eq!(kind("Code: 319. DB::Exception: unknown status"), Kind::Busy);
         assert_eq!(kind("Code: 62. DB::Exception: syntax"), Kind::Query);
+        assert_eq!(kind("bad response: Code: 516"), Kind::Denied);
         assert_eq!(kind("bad response: 502 Bad Gateway"), Kind::Busy);
     }
 }

@@ -20,8 +20,13 @@ pub struct Identity {
 impl Consumer {
     /// Asks the brokers; a topic that does not exist is `Kind::NotFound`.
     pub fn identify(&self, topic: &str) -> Result<Identity> {
-        let cluster_id = self.cluster_id()?;
-        let broker = self.any_broker(ANSWER)?;
+        self.identify_within(topic, ANSWER)
+    }
+
+    /// The same, where each of the three questions may take so long.
+    pub fn identify_within(&self, topic: &str, patience: Duration) -> Result<Identity> {
+        let cluster_id = self.cluster_id(patience)?;
+        let broker = self.any_broker(patience)?;
         let name = c_string(topic)?;
         let mut names = [name.as_ptr()];
         // SAFETY: every object made here is freed here; the event owns the answer until then
@@ -34,7 +39,7 @@ impl Consumer {
             let mut message = [0 as c_char; 256];
             ffi::rd_kafka_AdminOptions_set_request_timeout(
                 options,
-                millis(ANSWER),
+                millis(patience),
                 message.as_mut_ptr(),
                 message.len(),
             );
@@ -48,7 +53,7 @@ impl Consumer {
             let answers = ffi::rd_kafka_queue_new(self.handle);
             ffi::rd_kafka_DescribeTopics(self.handle, topics, options, answers);
             // librdkafka answers within the request's timeout; twice that is a fault of its own
-            let event = ffi::rd_kafka_queue_poll(answers, 2 * millis(ANSWER));
+            let event = ffi::rd_kafka_queue_poll(answers, 2 * millis(patience));
             let read = self.read_answer(event, topic);
             if !event.is_null() {
                 ffi::rd_kafka_event_destroy(event);
@@ -136,8 +141,8 @@ impl Consumer {
         self.read_cluster_id(patience).is_some()
     }
 
-    fn cluster_id(&self) -> Result<String> {
-        self.read_cluster_id(ANSWER).ok_or_else(|| {
+    fn cluster_id(&self, patience: Duration) -> Result<String> {
+        self.read_cluster_id(patience).ok_or_else(|| {
             let code = ffi::RDKafkaErrorCode::BrokerTransportFailure;
             self.explain(code, "read the cluster id")
         })

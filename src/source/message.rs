@@ -82,6 +82,10 @@ impl Received {
         self.messages.len() == self.messages.capacity()
     }
 
+    pub fn is_empty(&self) -> bool {
+        self.messages.is_empty()
+    }
+
     pub fn items(&self) -> impl Iterator<Item = Item<'_>> {
         self.messages.iter().map(|message| {
             // SAFETY: librdkafka gave us the message; it is freed only in `clear`, which needs `&mut self`

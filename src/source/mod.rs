@@ -29,7 +29,7 @@ use crate::error::{Error, Kind, Result};
 /// Most messages of one receive call: enough to amortise the call, 8 MB of Debezium's JSON.
 const MOST_MESSAGES: usize = 10_000;
 /// How long Kafka may take to answer a question that is asked once.
-const ANSWER: Duration = Duration::from_secs(10);
+pub const ANSWER: Duration = Duration::from_secs(10);
 /// A commit that must be known before the partition is given up.
 const COMMIT_ANSWER: Duration = Duration::from_secs(2);
 
@@ -145,6 +145,11 @@ impl Consumer {
     /// Whether a topic was found to be gone since the last call.
     pub fn has_missed_topic(&self) -> bool {
         self.noted.missed_topic.swap(false, Ordering::AcqRel)
+    }
+
+    /// Somebody else found a topic to be gone.
+    pub fn miss_topic(&self) {
+        self.noted.missed_topic.store(true, Ordering::Release);
     }
 
     /// Whether Kafka has refused a commit since the last call.

@@ -5,8 +5,8 @@ use std::time::Duration;
 use bullion::config::{self, LeasePlace, Postgres};
 use bullion::lease::Lease;
 
-use crate::support::SourceProject;
 use crate::support::postgres::address;
+use crate::support::{SourceProject, wait_for};
 
 async fn places(name: &str, ttl: Duration) -> (SourceProject, config::Lease) {
     let source = SourceProject::new(name, "").await;
@@ -60,5 +60,25 @@ async fn a_holder_that_was_silent_too_long_learns_it() {
     assert!(lost.to_string().contains("was taken over"), "{lost}");
     silent.release().await;
     next.check().await.unwrap();
+    assert_eq!(next.token(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lease_outlives_the_connection_that_took_it() {
+    let (source, config) = places("lease_cut", Duration::from_secs(60)).await;
+    let held = Lease::acquire(&config, "gold.daily", 0).await.unwrap();
+    let cut = "SELECT count(pg_terminate_backend(pid, 5000)) FROM pg_stat_activity
+        WHERE datname = 'lease_cut' AND application_name = 'bullion'";
+    assert_eq!(source.count(cut).await, 1);
+    wait_for(
+        "the lease to be asked anew",
+        Duration::from_secs(10),
+        || async { held.check().await.ok() },
+    )
+    .await;
+    let refused = Lease::acquire(&config, "gold.daily", 0).await;
+    assert_eq!(refused.err().unwrap().kind().policy().exit, 75);
+    held.release().await;
+    let next = Lease::acquire(&config, "gold.daily", 0).await.unwrap();
     assert_eq!(next.token(), 2);
 }

@@ -4,6 +4,7 @@ mod backfill;
 mod bad_input;
 mod bad_topic;
 mod bank;
+mod chaos;
 mod connectors;
 mod crash;
 mod demo;
@@ -18,10 +19,17 @@ mod gold_grains;
 mod heartbeat;
 mod ingest;
 mod ingest_faults;
+mod ingest_gone;
 mod ingest_group;
 mod ingest_kafka_lost;
+mod ingest_lies;
 mod ingest_loss;
 mod ingest_manners;
+mod ingest_network;
+#[cfg(feature = "failpoints")]
+mod ingest_points;
+#[cfg(feature = "failpoints")]
+mod ingest_rebalance;
 mod ingest_start;
 mod lease;
 mod mongodb;

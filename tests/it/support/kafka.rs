@@ -39,6 +39,16 @@ impl Topic {
         topic
     }
 
+    /// One that is there already, by another producer.
+    pub fn known(name: &str, partitions: i32) -> Topic {
+        Topic {
+            name: name.to_owned(),
+            partitions,
+            brokers: stack("BULLION_KAFKA_BROKERS"),
+            producer: producer(&[]),
+        }
+    }
+
     async fn make(&self, partitions: i32) {
         let new = NewTopic::new(&self.name, partitions, TopicReplication::Fixed(1));
         let made = self
@@ -209,6 +219,12 @@ pub fn producer(properties: &[(&str, &str)]) -> BaseProducer {
         config.set(*name, *value);
     }
     config.create().unwrap()
+}
+
+/// Speaks for the group without being one of it.
+pub fn member(group: &str) -> BaseConsumer {
+    let mut config = client(&stack("BULLION_KAFKA_BROKERS"));
+    config.set("group.id", group).create().unwrap()
 }
 
 pub async fn forget_group(group: &str) {

@@ -12,21 +12,25 @@
 //! | `SourceProject` | a database in the stack's PostgreSQL; no ClickHouse |
 
 pub mod certificates;
+pub mod commits;
 pub mod embedded_engine;
 pub mod embedded_project;
 pub mod engine;
 pub mod kafka;
+pub mod lying_front;
 pub mod mariadb;
 pub mod own_postgres;
 pub mod postgres;
 pub mod program;
 pub mod project;
+pub mod proxy;
 pub mod secure_kafka;
 pub mod source_project;
 pub mod stream;
 pub mod tls_front;
 
 use std::future::Future;
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 pub use embedded_project::EmbeddedProject;
@@ -46,6 +50,26 @@ pub fn stack(variable: &str) -> String {
 pub fn http() -> reqwest::Client {
     bullion::tls::install();
     reqwest::Client::builder().no_proxy().build().unwrap()
+}
+
+/// Proxies and fronts live on threads of their own: a test that waits for a process blocks the thread it is on.
+pub fn network() -> &'static tokio::runtime::Runtime {
+    static NETWORK: LazyLock<tokio::runtime::Runtime> = LazyLock::new(|| {
+        tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .unwrap()
+    });
+    &NETWORK
+}
+
+/// Listens there from the threads of [`network`]; `None` where somebody else does.
+pub fn listen(address: &str) -> Option<tokio::net::TcpListener> {
+    let listener = std::net::TcpListener::bind(address).ok()?;
+    listener.set_nonblocking(true).unwrap();
+    let _inside = network().enter();
+    Some(tokio::net::TcpListener::from_std(listener).unwrap())
 }
 
 /// Looks again and again until `look` gives something; never sleeps blindly.

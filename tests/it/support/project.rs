@@ -98,12 +98,18 @@ impl Project {
 
     /// Starts a command that goes on; its log is kept in the project's folder.
     pub fn start(&self, arguments: &[&str]) -> Running {
+        self.start_with(arguments, &[])
+    }
+
+    /// The same, with these variables for this process alone.
+    pub fn start_with(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Running {
         let log = std::fs::File::options()
             .append(true)
             .create(true)
             .open(self.path("log"))
             .unwrap();
         let mut command = self.command(arguments);
+        command.envs(environment.iter().copied());
         let child = command.stdout(Stdio::null()).stderr(log).spawn().unwrap();
         Running(child)
     }
