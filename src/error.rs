@@ -41,6 +41,8 @@ pub enum Kind {
     StillRejected,
     /// an audit with severity `block` found rows
     AuditBlocked,
+    /// silver and its source are not the same
+    Differs,
     /// another process works on the same target
     LeaseHeld,
     /// the window's input is not complete yet
@@ -143,6 +145,11 @@ impl Kind {
                 Never,
                 4,
                 "the old data stays; correct the input or the audit",
+            ),
+            Kind::Differs => (
+                Never,
+                4,
+                "`--repair` writes these keys again, `bullion resync` the whole table",
             ),
             Kind::LeaseHeld => (Never, 75, "try again when the other process has ended"),
             Kind::NotFresh => (

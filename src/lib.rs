@@ -9,8 +9,8 @@
 //! |---|---|---|
 //! | declarations | `config`, `job` (read by `document`, faults gathered by `fault`) | pure code |
 //! | pure: no clock, socket or file | `envelope`, `column`, `batch`, `checkpoint`, `window`, `cron`, `error` | each other |
-//! | edges | `source` (Kafka), `sink` (ClickHouse), `lease`, `ledger`, `freshness`, `migrate`, `catalog` (PostgreSQL), `connectors` (Kafka Connect) | declarations, pure code, other edges |
-//! | flows | `ingest`, `evolve`, `dlq`, `replay`, `gold`, `backfill`, `schedule` | everything above; not each other, except that `schedule` calls `gold`, which `backfill` plans for, that `ingest` calls `evolve`, and that `dlq` and `replay` write through ingest's `Target` |
+//! | edges | `source` (Kafka), `sink` (ClickHouse), `lease`, `ledger`, `freshness`, `migrate`, `catalog` (PostgreSQL), `snapshot` (its rows), `connectors` (Kafka Connect) | declarations, pure code, other edges |
+//! | flows | `ingest`, `evolve`, `dlq`, `replay`, `verify`, `gold`, `backfill`, `schedule` | everything above; not each other, except that `schedule` calls `gold`, which `backfill` plans for, that `ingest` calls `evolve`, and that `dlq` and `replay` write through ingest's `Target` |
 //! | the zero-service default | `embedded` (ClickHouse's engine behind HTTP, a mock Kafka), `demo` | everything above |
 //! | the process | `cli` (one file per command), `shutdown`, `telemetry`, `progress`, `tls`, `failpoint` (for tests) | everything |
 
@@ -44,7 +44,9 @@ pub mod replay;
 pub mod schedule;
 pub mod shutdown;
 pub mod sink;
+pub mod snapshot;
 pub mod source;
 pub mod telemetry;
 pub mod tls;
+pub mod verify;
 pub mod window;

@@ -16,6 +16,7 @@ pub mod out;
 mod replay;
 mod schedule;
 mod sql;
+mod verify;
 
 use std::path::PathBuf;
 
@@ -44,7 +45,7 @@ Exit codes:
     1  failed, worth a retry
     2  usage or configuration: a retry changes nothing
     3  some windows failed, or some dead letters again; the finished ones are kept
-    4  an audit blocked the swap: readers keep the old rows
+    4  an audit blocked the swap: readers keep the old rows; or silver differs from its source
    75  another process holds the lease, or the window's input is not complete yet
   130  SIGINT    143  SIGTERM
 
@@ -102,6 +103,8 @@ enum Command {
     Dlq(dlq::Args),
     /// Read a job's topic again and write the same rows under the same versions
     Replay(replay::Args),
+    /// Hold silver against its source database, and repair what differs
+    Verify(verify::Args),
     /// Build windows of gold jobs
     Gold(gold::Args),
     /// Build many windows of one gold job; started again, it goes on where it stopped
@@ -226,6 +229,7 @@ impl Command {
             Command::Migrate(args) => migrate::run(args, context).await,
             Command::Dlq(args) => dlq::run(args, context).await,
             Command::Replay(args) => replay::run(args, context).await,
+            Command::Verify(args) => verify::run(args, context).await,
             Command::Gold(args) => gold::run(args, context).await,
             Command::Backfill(args) => backfill::run(args, context).await,
             Command::Schedule(args) => schedule::run(args, context).await,

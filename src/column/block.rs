@@ -1,7 +1,7 @@
 //! One INSERT's worth of rows.
 
 use super::data::varint;
-use super::{Data, Type};
+use super::{Data, Key, Type};
 
 /// Columns of equal length, one row per key, sorted by key.
 #[derive(Clone, Debug, PartialEq)]
@@ -35,6 +35,52 @@ impl Block {
     /// Memory held.
     pub fn bytes(&self) -> usize {
         self.data.iter().map(Data::held).sum()
+    }
+
+    /// Place of a column.
+    pub fn place(&self, name: &str) -> Option<usize> {
+        self.columns.iter().position(|(column, _)| column == name)
+    }
+
+    /// A column's cells.
+    pub(crate) fn data(&self, column: usize) -> Option<&Data> {
+        self.data.get(column)
+    }
+
+    /// The key of a row, by the places of the key's columns.
+    pub fn key(&self, row: usize, places: &[usize]) -> Key {
+        let cell = |place: &usize| self.data.get(*place).and_then(|data| data.cell(row));
+        Key(places
+            .iter()
+            .map(|place| cell(place).unwrap_or_default().into())
+            .collect())
+    }
+
+    /// Gives each row its version and its partition, where the message's own are not those of the row.
+    pub fn stamp(&mut self, stamps: &[(u64, i32)]) {
+        debug_assert_eq!(stamps.len(), self.rows);
+        let versions = stamps.iter().flat_map(|(version, _)| version.to_le_bytes());
+        let partitions = stamps.iter().flat_map(|(_, at)| at.to_le_bytes());
+        for (name, cells) in [
+            ("_version", versions.collect::<Vec<u8>>()),
+            ("_partition", partitions.collect()),
+        ] {
+            let place = self.place(name);
+            if let Some(Data::Fixed { bytes, .. }) = place.and_then(|at| self.data.get_mut(at)) {
+                *bytes = cells;
+            }
+        }
+    }
+
+    /// The rows that are kept.
+    #[must_use]
+    pub fn keep(&self, kept: impl Fn(usize) -> bool) -> Block {
+        let order: Vec<u32> = (0..self.rows)
+            .filter(|row| kept(*row))
+            .map(|row| row as u32)
+            .collect();
+        let data = self.data.iter().map(|data| data.gather(&order)).collect();
+        Block::new(self.columns.clone(), data, order.len())
     }
 
     /// Row `row` as one JSON object, for people.

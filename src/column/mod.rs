@@ -10,6 +10,7 @@
 )]
 
 mod block;
+mod cell;
 mod data;
 mod decimal;
 mod order;
@@ -21,10 +22,11 @@ mod wide;
 mod widen;
 
 pub use block::Block;
+pub use cell::{Key, KeyColumns};
 pub use rows::{Rows, version};
 pub use types::Type;
 
-pub(crate) use data::Data;
+pub(crate) use data::{Data, span, varint};
 pub(crate) use decimal::Decimal;
 pub(crate) use rows::Origin;
 pub(crate) use time::{Clock, clock, date, instant, power, rescale};

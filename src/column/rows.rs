@@ -1,6 +1,6 @@
 //! A column batch under construction, in arrival order.
 
-use super::{Block, Data, Type, order};
+use super::{Block, Data, Key, Type, order};
 use crate::job::{SYSTEM_COLUMNS, SilverJob};
 
 /// Places among the system columns.
@@ -151,6 +151,21 @@ impl Rows {
             self.since = 0;
         }
         debug_assert!(self.data.iter().all(|data| data.len() == self.rows));
+    }
+
+    /// A deleted row: its key, and nothing else.
+    pub(crate) fn delete(&mut self, key: &Key, origin: &Origin) {
+        for place in 0..self.declared {
+            let of_key = self.key.iter().position(|at| *at == place);
+            let cell = of_key.and_then(|at| key.0.get(at));
+            if let Some(data) = self.data.get_mut(place) {
+                match cell {
+                    Some(cell) => data.put_cell(cell),
+                    None => data.put_default(),
+                }
+            }
+        }
+        self.commit(origin);
     }
 
     /// Forgets the cells of a row that was not committed.

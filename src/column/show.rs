@@ -28,6 +28,14 @@ fn cell(kind: &Type, data: &Data, row: usize) -> Value {
     }
 }
 
+/// A cell that is neither NULL nor an array, by its own bytes.
+pub(super) fn cell_of(kind: &Type, bytes: &[u8]) -> Value {
+    match kind {
+        Type::Nullable(inner) | Type::LowCardinality(inner) => cell_of(inner, bytes),
+        kind => plain(kind, bytes),
+    }
+}
+
 fn plain(kind: &Type, bytes: &[u8]) -> Value {
     let signed = || {
         let negative = bytes.last().is_some_and(|byte| byte & 0x80 != 0);

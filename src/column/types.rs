@@ -103,6 +103,17 @@ impl Type {
         }
     }
 
+    /// Bytes of any length, or an array of such.
+    pub fn is_text(&self) -> bool {
+        match self {
+            Type::String => true,
+            Type::LowCardinality(inner) | Type::Nullable(inner) | Type::Array(inner) => {
+                inner.is_text()
+            }
+            _ => false,
+        }
+    }
+
     pub fn is_nullable(&self) -> bool {
         match self {
             Type::Nullable(_) => true,

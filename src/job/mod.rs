@@ -88,6 +88,15 @@ impl Jobs {
         Ok(chosen.cloned().collect())
     }
 
+    /// The silver job of this name.
+    pub fn one_silver(&self, name: &str) -> Result<SilverJob> {
+        let found = self.silver.iter().find(|job| job.name == name);
+        let known = || self.silver.iter().map(|job| job.name.as_str());
+        found
+            .cloned()
+            .ok_or_else(|| unknown_job("silver", name, known()))
+    }
+
     /// The silver jobs with these names, all of them where none is named.
     pub fn select_silver(&self, names: &[String]) -> Result<Vec<SilverJob>> {
         if names.is_empty() {

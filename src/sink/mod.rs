@@ -3,3 +3,4 @@
 pub mod checkpoints;
 pub mod clickhouse;
 pub mod dead_letters;
+pub mod stored;

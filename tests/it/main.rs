@@ -41,3 +41,4 @@ mod support;
 mod tls;
 mod tls_kafka;
 mod types;
+mod verify;

@@ -72,6 +72,15 @@ async fn values_arrive(name: &str, settings: &[(&str, &str)], cases: &[Case]) {
         "updates, deletes and changes of key",
     )
     .await;
+    // the same by checksums: what the product itself compares, and what it says it cannot
+    let verified = project.succeed(&["verify", "types", "--patience", "1s", "--output", "json"]);
+    let left_out = &verified.json()["not_compared"];
+    assert_eq!(
+        left_out,
+        &serde_json::json!(["pairs", "pairs_or_null", "place", "place_or_null"]),
+        "{}",
+        verified.text()
+    );
 }
 
 /// Writes the job by looking at the source, as a user does, and makes its table.

@@ -1,0 +1,395 @@
+//! Rows as a silver table holds them, by key: checksums of key ranges, hashes of rows, versions of keys.
+//!
+//! ClickHouse hashes each row's RowBinary, which [`crate::column`] makes of its own cells too, so that both sides of a
+//! comparison are the same bytes or they are not equal.
+
+#[allow(
+    deprecated,
+    reason = "SipHash-2-4, which is ClickHouse's sipHash64; the newer hasher may be any"
+)]
+use std::hash::{Hasher, SipHasher};
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use clickhouse::Row;
+use serde::Deserialize;
+use serde_bytes::ByteBuf;
+
+use super::clickhouse::{ClickHouse, quote};
+use crate::column::{Block, Data, Key, KeyColumns, span, varint};
+use crate::error::{Result, Retry};
+
+/// Twelve seconds of pauses altogether; whoever is called by hand wants to know by then.
+const MOST_TRIES: u32 = 7;
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
+
+/// Columns that are compared, of a table and of blocks that are held against it.
+pub struct Stored<'a> {
+    clickhouse: &'a ClickHouse,
+    table: String,
+    key: &'a KeyColumns,
+    columns: Vec<Compared>,
+}
+
+#[derive(Clone, Debug)]
+pub struct Compared {
+    pub name: String,
+    /// a decimal kept as text: equal as a number, whatever zeros stand at its end
+    pub is_digits: bool,
+    pub is_array: bool,
+}
+
+/// Which keys are meant.
+#[derive(Clone, Copy)]
+pub enum Span<'a> {
+    /// above `after`, up to and with `to`; none: without a bound
+    Range {
+        after: Option<&'a Key>,
+        to: Option<&'a Key>,
+    },
+    Keys(&'a [Key]),
+}
+
+/// A row by its hashes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hashes {
+    pub row: u64,
+    /// of each compared column
+    pub columns: Vec<u64>,
+}
+
+#[derive(Row, Deserialize)]
+struct Summed {
+    rows: u64,
+    sum: u64,
+}
+
+#[derive(Row, Deserialize)]
+struct Hashed {
+    key: Vec<ByteBuf>,
+    row: u64,
+    columns: Vec<u64>,
+}
+
+#[derive(Row, Deserialize)]
+struct Version {
+    key: Vec<ByteBuf>,
+    partition: i32,
+    version: u64,
+    deleted: u8,
+}
+
+/// The newest row of a key, deleted ones included.
+#[derive(Clone, Copy, Debug)]
+pub struct Newest {
+    pub partition: i32,
+    pub version: u64,
+    pub deleted: bool,
+}
+
+impl<'a> Stored<'a> {
+    /// `table` is quoted already.
+    pub fn new(
+        clickhouse: &'a ClickHouse,
+        table: String,
+        key: &'a KeyColumns,
+        columns: Vec<Compared>,
+    ) -> Stored<'a> {
+        Stored {
+            clickhouse,
+            table,
+            key,
+            columns,
+        }
+    }
+
+    pub fn columns(&self) -> &[Compared] {
+        &self.columns
+    }
+
+    /// Rows that a reader sees, and the sum of their hashes.
+    pub async fn sum(&self, span: Span<'_>) -> Result<(u64, u64)> {
+        let sql = format!(
+            "SELECT count() AS rows, sum({}) AS sum FROM {} FINAL WHERE _deleted = 0 AND {}",
+            self.row_hash(),
+            self.table,
+            self.condition(span)
+        );
+        let summed: Summed = self.clickhouse.one(&sql).await?;
+        Ok((summed.rows, summed.sum))
+    }
+
+    /// The rows that a reader sees, at most so many.
+    pub async fn hashes(&self, span: Span<'_>, most: usize) -> Result<Vec<(Key, Hashes)>> {
+        let columns: Vec<String> = self
+            .columns
+            .iter()
+            .map(|column| hash(&expression(column)))
+            .collect();
+        let sql = format!(
+            "SELECT {} AS key, {} AS row, [{}] AS columns FROM {} FINAL WHERE _deleted = 0 AND {} LIMIT {most}",
+            self.key_bytes(),
+            self.row_hash(),
+            columns.join(", "),
+            self.table,
+            self.condition(span)
+        );
+        let rows = self.clickhouse.all::<Hashed>(&sql).await?;
+        let hashed = |row: Hashed| {
+            let hashes = Hashes {
+                row: row.row,
+                columns: row.columns,
+            };
+            (self.key_of(row.key), hashes)
+        };
+        Ok(rows.into_iter().map(hashed).collect())
+    }
+
+    /// The newest row of each key, those included that readers do not see.
+    pub async fn newest(&self, span: Span<'_>) -> Result<Vec<(Key, Newest)>> {
+        let names: Vec<String> = self.key.iter().map(|(name, _)| quote(name)).collect();
+        let sql = format!(
+            "SELECT {} AS key, argMax(_partition, _version) AS partition, max(_version) AS version, \
+             argMax(_deleted, _version) AS deleted FROM {} WHERE {} GROUP BY {}",
+            self.key_bytes(),
+            self.table,
+            self.condition(span),
+            names.join(", ")
+        );
+        let rows = self.clickhouse.all::<Version>(&sql).await?;
+        let newest = |row: Version| {
+            let newest = Newest {
+                partition: row.partition,
+                version: row.version,
+                deleted: row.deleted == 1,
+            };
+            (self.key_of(row.key), newest)
+        };
+        Ok(rows.into_iter().map(newest).collect())
+    }
+
+    fn row_hash(&self) -> String {
+        let columns: Vec<String> = self.columns.iter().map(expression).collect();
+        hash(&columns.join(", "))
+    }
+
+    fn key_bytes(&self) -> String {
+        let parts: Vec<String> = self
+            .key
+            .iter()
+            .map(|(name, _)| format!("formatRow('RowBinary', {})", quote(name)))
+            .collect();
+        format!("[{}]", parts.join(", "))
+    }
+
+    /// From RowBinary to a cell's own bytes: text loses its length.
+    fn key_of(&self, parts: Vec<ByteBuf>) -> Key {
+        let cells = self.key.iter().zip(parts).map(|((_, kind), part)| {
+            let bytes = part.into_vec();
+            match kind.is_text() {
+                true => {
+                    let length = bytes.iter().take_while(|byte| **byte >= 0x80).count() + 1;
+                    bytes.get(length..).unwrap_or_default().into()
+                }
+                false => bytes.into(),
+            }
+        });
+        Key(cells.collect())
+    }
+
+    fn condition(&self, span: Span<'_>) -> String {
+        let names: Vec<String> = self.key.iter().map(|(name, _)| quote(name)).collect();
+        match span {
+            Span::Keys(keys) => {
+                let tuples: Vec<String> = keys
+                    .iter()
+                    .map(|key| tuple(&self.key.literals(key)))
+                    .collect();
+                if tuples.is_empty() {
+                    return "0".to_owned();
+                }
+                format!("{} IN ({})", tuple(&names), tuples.join(", "))
+            }
+            Span::Range { after, to } => {
+                let after = after.map(|key| beyond(&names, &self.key.literals(key), ">", ">"));
+                let to = to.map(|key| beyond(&names, &self.key.literals(key), "<", "<="));
+                let bounds: Vec<String> = [after, to].into_iter().flatten().collect();
+                if bounds.is_empty() {
+                    "1".to_owned()
+                } else {
+                    bounds.join(" AND ")
+                }
+            }
+        }
+    }
+
+    /// The same hash of a block's row.
+    pub fn hash_row(
+        &self,
+        block: &Block,
+        row: usize,
+        places: &[usize],
+        scratch: &mut Vec<u8>,
+    ) -> u64 {
+        scratch.clear();
+        for (column, place) in self.columns.iter().zip(places) {
+            cell(column, block, row, *place, scratch);
+        }
+        sip(scratch)
+    }
+
+    /// The same hashes of each column.
+    pub fn hash_columns(&self, block: &Block, row: usize, places: &[usize]) -> Vec<u64> {
+        let mut scratch = Vec::new();
+        let hash = |(column, place): (&Compared, &usize)| {
+            scratch.clear();
+            cell(column, block, row, *place, &mut scratch);
+            sip(&scratch)
+        };
+        self.columns.iter().zip(places).map(hash).collect()
+    }
+
+    /// Where the compared columns stand in a block.
+    pub fn places(&self, block: &Block) -> Vec<usize> {
+        self.columns
+            .iter()
+            .filter_map(|column| block.place(&column.name))
+            .collect()
+    }
+}
+
+/// Writes rows whose versions are fixed: sent again after an unknown outcome, they are the same rows.
+pub async fn insert(clickhouse: &ClickHouse, table: &str, block: &Block) -> Result<()> {
+    if block.is_empty() {
+        return Ok(());
+    }
+    let mut body = Vec::with_capacity(block.bytes());
+    block.encode_native(&mut body);
+    let body = Bytes::from(body);
+    let columns: Vec<&str> = block
+        .columns()
+        .iter()
+        .map(|(name, _)| name.as_str())
+        .collect();
+    let mut pause = FIRST_PAUSE;
+    for tries in 1.. {
+        match clickhouse
+            .insert_native(table, &columns, body.clone())
+            .await
+        {
+            Ok(()) => break,
+            Err(error) if error.kind().policy().retry == Retry::Never || tries == MOST_TRIES => {
+                return Err(error.context(format!("insert into {table}")));
+            }
+            Err(error) => tracing::warn!(%error, "trying again"),
+        }
+        tokio::time::sleep(pause).await;
+        pause *= 2;
+    }
+    Ok(())
+}
+
+/// The hash of a NULL cell.
+pub fn null_hash() -> u64 {
+    sip(&[1])
+}
+
+fn cell(column: &Compared, block: &Block, row: usize, place: usize, out: &mut Vec<u8>) {
+    match (column.is_digits, block.data(place)) {
+        (true, Some(data)) => digits(data, row, out),
+        (false, Some(data)) => data.row_binary(row, out),
+        (_, None) => {}
+    }
+}
+
+/// The cell without zeros after the point.
+fn digits(data: &Data, row: usize, out: &mut Vec<u8>) {
+    match data {
+        Data::Nullable { nulls, inner } if nulls.get(row) == Some(&0) => {
+            out.push(0);
+            digits(inner, row, out);
+        }
+        Data::Array { ends, inner } => {
+            let elements = span(ends, row);
+            varint(elements.len() as u64, out);
+            elements.for_each(|element| digits(inner, element, out));
+        }
+        data => match data.cell(row) {
+            Some(text) if text.contains(&b'.') => {
+                let zeros = text.iter().rev().take_while(|byte| **byte == b'0').count();
+                let text = text.get(..text.len() - zeros).unwrap_or_default();
+                let text = text.strip_suffix(b".").unwrap_or(text);
+                varint(text.len() as u64, out);
+                out.extend_from_slice(text);
+            }
+            _ => data.row_binary(row, out),
+        },
+    }
+}
+
+fn expression(column: &Compared) -> String {
+    let name = quote(&column.name);
+    let trimmed = |digits: &str| {
+        format!(
+            "if(position({digits}, '.') > 0, trim(TRAILING '.' FROM trim(TRAILING '0' FROM {digits})), {digits})"
+        )
+    };
+    match (column.is_digits, column.is_array) {
+        (false, _) => name,
+        (true, false) => trimmed(&name),
+        (true, true) => format!("arrayMap(digits -> {}, {name})", trimmed("digits")),
+    }
+}
+
+fn hash(expressions: &str) -> String {
+    format!("sipHash64(formatRow('RowBinary', {expressions}))")
+}
+
+fn sip(bytes: &[u8]) -> u64 {
+    #[allow(deprecated, reason = "see the import")]
+    let mut hasher = SipHasher::new();
+    hasher.write(bytes);
+    hasher.finish()
+}
+
+fn tuple(parts: &[String]) -> String {
+    match parts {
+        [one] => one.clone(),
+        parts => format!("({})", parts.join(", ")),
+    }
+}
+
+/// `(a, b) > (x, y)` as `(a > x OR (a = x AND (b > y)))`, which the primary index understands.
+fn beyond(names: &[String], literals: &[String], strict: &str, last: &str) -> String {
+    let (Some((name, names)), Some((literal, literals))) =
+        (names.split_first(), literals.split_first())
+    else {
+        return "1".to_owned();
+    };
+    if names.is_empty() {
+        return format!("({name} {last} {literal})");
+    }
+    let rest = beyond(names, literals, strict, last);
+    format!("({name} {strict} {literal} OR ({name} = {literal} AND {rest}))")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_hash_is_clickhouses_own() {
+        assert_eq!(sip(b"abc"), 4_596_069_200_710_135_518);
+        assert_eq!(sip(b""), 2_202_906_307_356_721_367);
+    }
+
+    #[test]
+    fn a_bound_of_several_columns_is_told_column_by_column() {
+        let texts = |texts: [&str; 2]| texts.map(str::to_owned);
+        assert_eq!(
+            beyond(&texts(["a", "b"]), &texts(["1", "2"]), "<", "<="),
+            "(a < 1 OR (a = 1 AND (b <= 2)))"
+        );
+    }
+}

@@ -1,0 +1,26 @@
+//! Rows of a source table from one consistent snapshot, as the job's own decoder makes them of change events.
+//!
+//! ```text
+//! COPY … ORDER BY key ─▶ line ─▶ {"op":"r","after":{…}} ─▶ the job's decoder ─▶ Block, a chunk of keys at a time
+//! ```
+//!
+//! | file | what it holds |
+//! |---|---|
+//! | `reading` | which columns are read, how they are asked for and in which order |
+//! | `form`, `array`, `copy` | PostgreSQL's text to JSON |
+//! | `reader` | the snapshot: chunks of all rows, or the rows of some keys |
+//! | `version` | which version such a row gets, so that every later change wins and no earlier one does |
+//! | `ends` | how far the topic is, and whether ingest has passed that |
+
+mod array;
+mod copy;
+mod ends;
+mod form;
+mod reader;
+mod reading;
+mod version;
+
+pub use ends::{Behind, Reached, behind, reached};
+pub use reader::{Chunk, Chunks, Refused, Snapshot};
+pub use reading::{LeftOut, Reading};
+pub use version::{Ends, Known, NoRoom, Stamp, UNKNOWN_PARTITION};
