@@ -7,8 +7,8 @@ use std::io::Write;
 use std::time::{Duration, Instant};
 
 use bullion::column::{Rows, Type};
-use bullion::envelope::{Decoder, Fate, Message};
-use bullion::job::{Column, Encoding, Format, NullPolicy, Policies, SilverJob};
+use bullion::envelope::{Decoder, Fate, Headers, Message};
+use bullion::job::{Column, Encoding, Format, NullPolicy, Policies, SilverJob, ToastPolicy};
 
 /// So few that most rounds run without being interrupted on a busy machine; a batch is larger.
 const EVENTS: usize = 2_000;
@@ -68,6 +68,7 @@ fn job() -> Result<SilverJob, String> {
             kind: Type::parse(kind)?,
             encoding: *encoding,
             null: NullPolicy::Reject,
+            toast: ToastPolicy::Reject,
             added: None,
         })
     };
@@ -121,6 +122,7 @@ fn decode(
             offset: offset as i64,
             key: Some(key.as_bytes()),
             value: Some(value.as_bytes()),
+            headers: Headers::NONE,
         };
         match decoder.decode(&message, &mut rows) {
             Fate::Row => {}

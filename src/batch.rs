@@ -47,6 +47,8 @@ impl DeadLetter {
 pub struct Batch {
     pub rows: Rows,
     pub dead_letters: Vec<DeadLetter>,
+    /// of the rows' doubts, in their order: what becomes a dead letter where nothing can be kept
+    pub doubted: Vec<DeadLetter>,
     pub checkpoint: Checkpoint,
     dead_bytes: usize,
     opened: Option<Instant>,
@@ -57,6 +59,7 @@ impl Batch {
         Batch {
             rows: Rows::new(job),
             dead_letters: Vec::new(),
+            doubted: Vec::new(),
             checkpoint: Checkpoint::default(),
             dead_bytes: 0,
             opened: None,
@@ -72,6 +75,15 @@ impl Batch {
     pub fn reject(&mut self, letter: DeadLetter) {
         self.dead_bytes += letter.bytes();
         self.dead_letters.push(letter);
+    }
+
+    /// Keeps the message of the row that was just added, where that row leans on the state before it.
+    pub fn note_doubt(&mut self, letter: impl FnOnce() -> DeadLetter) {
+        if self.rows.doubts().len() > self.doubted.len() {
+            let letter = letter();
+            self.dead_bytes += letter.bytes();
+            self.doubted.push(letter);
+        }
     }
 
     pub fn bytes(&self) -> usize {

@@ -76,6 +76,8 @@ struct Handed {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Writing,
+    /// what it can write is written, the rest waits for other partitions
+    Parked,
     Durable,
     /// stays where it is: nothing behind it is ever committed
     Failed,
@@ -95,6 +97,14 @@ impl InFlight {
 
     pub fn durable(&mut self, id: u64) {
         self.end(id, State::Durable);
+    }
+
+    /// Nothing behind it is committed, but later batches may go before it.
+    pub fn parked(&mut self, id: u64, bytes: usize) {
+        self.end(id, State::Parked);
+        if let Some(batch) = self.batches.iter_mut().find(|batch| batch.id == id) {
+            batch.bytes = bytes;
+        }
     }
 
     pub fn failed(&mut self, id: u64) {

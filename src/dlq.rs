@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 
 use crate::batch::{Batch, DeadLetter};
 use crate::config::Config;
-use crate::envelope::{Decoder, Fate, Message};
+use crate::envelope::{Decoder, Fate, Headers, Message, Reason};
 use crate::error::{Error, Kind, Result};
 use crate::ingest::Target;
 use crate::job::{Jobs, SilverJob, unknown_job};
@@ -109,7 +109,7 @@ impl Replay<'_> {
 
     async fn group(&self, job: SilverJob, group: &[Place], counted: &mut Counted) -> Result<()> {
         let names = &self.config.clickhouse;
-        let target = Target::new(job, self.clickhouse.clone(), &names.silver, &names.ops);
+        let target = Target::new(job, self.clickhouse.clone(), &names.silver, &names.ops).alone();
         let mut decoder = Decoder::new(&target.job);
         for some in chunks(group) {
             if let Some(signal) = self.shutdown.requested() {
@@ -125,7 +125,15 @@ impl Replay<'_> {
                 }
             }
             if !self.dry_run {
-                target.write(batch).await?;
+                let written = target.write(batch).await?;
+                for (partition, offset) in written.rejected {
+                    resolved.retain(|place: &Place| {
+                        (place.partition, place.offset) != (partition, offset)
+                    });
+                    counted.rows = counted.rows.saturating_sub(1);
+                    let reason = (Reason::ToastPlaceholder.as_str(), String::new());
+                    *counted.rejects.entry(reason).or_default() += 1;
+                }
                 // last: a kill before this leaves letters open whose rows are there, and a replay finds nothing to change
                 let ops = &names.ops;
                 dead_letters::mark(self.clickhouse, ops, &resolved, Mark::Resolved).await?;
@@ -142,15 +150,33 @@ fn decode(
     batch: &mut Batch,
     counted: &mut Counted,
 ) -> Result<bool> {
+    let header = |name: &str| {
+        let mut headers = letter.headers.iter().rev();
+        headers.find(|(found, _)| found == name)?.1.clone()
+    };
     let message = Message {
         topic: &letter.topic,
         partition: letter.partition,
         offset: letter.offset,
         key: letter.key.as_deref(),
         value: letter.value.as_deref(),
+        headers: Headers::of(&header),
     };
     match decoder.decode(&message, &mut batch.rows) {
-        Fate::Row => counted.rows += 1,
+        Fate::Row => {
+            counted.rows += 1;
+            batch.note_doubt(|| DeadLetter {
+                partition: letter.partition,
+                offset: letter.offset,
+                version: letter.version,
+                reason: Reason::ToastPlaceholder.as_str(),
+                column: String::new(),
+                key: letter.key.clone(),
+                value: letter.value.clone(),
+                headers: letter.headers.clone(),
+                message_time: letter.message_time,
+            });
+        }
         Fate::Skip(skip) => *counted.skips.entry(skip.as_str()).or_default() += 1,
         Fate::Reject(reject) => {
             let reason = reject.reason.as_str();

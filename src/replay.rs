@@ -9,17 +9,18 @@
 //! harmless when it is killed.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
+use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use crate::batch::Batch;
 use crate::config::Config;
-use crate::envelope::{Decoder, Fate, Message};
+use crate::envelope::{Decoder, Fate, Headers, Message, Reason};
 use crate::error::{Error, Kind, Result};
-use crate::ingest::{Breaker, Target, Written, dead_letter};
+use crate::ingest::{Breaker, Target, Turn, Written, dead_letter};
 use crate::job::SilverJob;
 use crate::progress::Progress;
 use crate::shutdown::Shutdown;
@@ -154,6 +155,9 @@ impl Replay {
             most_bytes: budget / BATCHES_HELD,
             breaker: Breaker::default(),
             writing: None,
+            parked: Vec::new(),
+            last_turn: None,
+            batches: 0,
             replayed: Replayed::default(),
             runtime: Handle::current(),
         };
@@ -222,7 +226,7 @@ impl Replay {
             }
         }
         work.hand_over()?;
-        work.land()?;
+        work.land_all()?;
         Ok(work.replayed)
     }
 }
@@ -234,7 +238,11 @@ struct Work {
     most_bytes: usize,
     breaker: Breaker,
     /// one batch is written while the next one is gathered
-    writing: Option<JoinHandle<Result<Written>>>,
+    writing: Option<(JoinHandle<Result<Written>>, mpsc::Receiver<()>)>,
+    /// what else is under way: its rows wait for others
+    parked: Vec<JoinHandle<Result<Written>>>,
+    last_turn: Option<oneshot::Receiver<()>>,
+    batches: u64,
     replayed: Replayed,
     runtime: Handle,
 }
@@ -242,17 +250,23 @@ struct Work {
 impl Work {
     fn take(&mut self, raw: &RawMessage<'_>) -> Result<()> {
         let job = &self.target.job;
+        let header = |name: &str| raw.header(name).map(<[u8]>::to_vec);
         let message = Message {
             topic: &job.topic,
             partition: raw.partition(),
             offset: raw.offset(),
             key: raw.key(),
             value: raw.value(),
+            headers: Headers::of(&header),
         };
         self.replayed.messages += 1;
         let mut rejected = None;
         match self.decoder.decode(&message, &mut self.batch.rows) {
-            Fate::Row => self.replayed.rows += 1,
+            Fate::Row => {
+                self.replayed.rows += 1;
+                let letter = || dead_letter(job, raw, Reason::ToastPlaceholder.into());
+                self.batch.note_doubt(letter);
+            }
             Fate::Skip(skip) => *self.replayed.skips.entry(skip.as_str()).or_default() += 1,
             Fate::Reject(reject) => {
                 let reason = reject.reason.as_str();
@@ -279,18 +293,52 @@ impl Work {
         self.land()?;
         let batch = std::mem::replace(&mut self.batch, Batch::new(&self.target.job));
         let target = Arc::clone(&self.target);
-        self.writing = Some(self.runtime.spawn(async move { target.write(batch).await }));
+        self.batches += 1;
+        let mut turn = Turn::next(&mut self.last_turn, self.batches);
+        let (parking, parked) = mpsc::channel();
+        let writing = self.runtime.spawn(async move {
+            let park = move |_| {
+                // nobody listens where it was parked before
+                let _ = parking.send(());
+            };
+            target.write_in_turn(batch, &mut turn, &park).await
+        });
+        self.writing = Some((writing, parked));
         Ok(())
     }
 
+    /// Waits for the write that is under way, or until it waits for rows that are still to be read.
     fn land(&mut self) -> Result<()> {
-        let Some(writing) = self.writing.take() else {
-            return Ok(());
-        };
+        if let Some((writing, parked)) = self.writing.take() {
+            // an error says that it has ended
+            match parked.recv() {
+                Ok(()) => self.parked.push(writing),
+                Err(_) => self.count(writing)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits for every write.
+    fn land_all(&mut self) -> Result<()> {
+        self.land()?;
+        for writing in std::mem::take(&mut self.parked) {
+            self.count(writing)?;
+        }
+        Ok(())
+    }
+
+    fn count(&mut self, writing: JoinHandle<Result<Written>>) -> Result<()> {
         let written = self.runtime.block_on(writing);
         let written = written
-            .map_err(|error| Error::new(Kind::Internal, "a write panicked").because(error))?;
-        self.replayed.written += written?.rows as u64;
+            .map_err(|error| Error::new(Kind::Internal, "a write panicked").because(error))??;
+        self.replayed.written += written.rows as u64;
+        let rejected = written.rejected.len() as u64;
+        if rejected > 0 {
+            self.replayed.rows = self.replayed.rows.saturating_sub(rejected);
+            let reason = Reason::ToastPlaceholder.as_str();
+            *self.replayed.rejects.entry(reason).or_default() += rejected;
+        }
         Ok(())
     }
 }

@@ -13,7 +13,7 @@ use std::sync::OnceLock;
 
 use bullion::column::Rows;
 use bullion::config::Config;
-use bullion::envelope::{Decoder, Fate, Message};
+use bullion::envelope::{Decoder, Fate, Headers, Message};
 use bullion::job::{Jobs, SilverJob};
 
 /// Between two messages of one input, and between a key and its value: no JSON text holds either.
@@ -64,6 +64,7 @@ pub fn check<'a>(
             offset: offset as i64,
             key,
             value,
+            headers: Headers::NONE,
         };
         length += key.map_or(0, <[u8]>::len) + value.map_or(0, <[u8]>::len);
         let (told, held) = memory::peak(|| tell(&mut learnt, &message, &mut batch));

@@ -119,12 +119,13 @@ fn policies(text: &mut String, table: &Table) {
              # is rejected to ops.dead_letters rather than stored with a hole. It can happen to\n\
              #   {}\n\
              # and the cure, in the source, is\n\
-             #   ALTER TABLE {} REPLICA IDENTITY FULL;\n",
+             #   ALTER TABLE {} REPLICA IDENTITY FULL;\n\
+             # or here `toast = \"keep\"`: the value that the row had, looked up in silver.\n",
             toasted.join(", "),
             table.name
         );
     }
-    text.push_str("toast = \"reject\" # or \"null\", where the column is Nullable\n");
+    text.push_str("toast = \"reject\" # or \"keep\", or \"null\" where the column is Nullable\n");
     text.push_str("out_of_range = \"reject\" # or \"null\": infinity, years past 2299\n");
     text.push_str("new_column = \"reject\" # or \"ignore\", \"stop\", \"add\": columns added to the source later\n");
 }

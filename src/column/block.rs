@@ -12,7 +12,7 @@ pub struct Block {
 }
 
 impl Block {
-    pub(super) fn new(columns: Vec<(String, Type)>, data: Vec<Data>, rows: usize) -> Block {
+    pub(crate) fn new(columns: Vec<(String, Type)>, data: Vec<Data>, rows: usize) -> Block {
         Block {
             columns,
             data,

@@ -13,6 +13,7 @@ mod block;
 mod cell;
 mod data;
 mod decimal;
+mod native;
 mod order;
 mod rows;
 mod show;
@@ -28,7 +29,8 @@ pub use types::Type;
 
 pub(crate) use data::{Data, span, varint};
 pub(crate) use decimal::Decimal;
-pub(crate) use rows::Origin;
+pub(crate) use native::read_native;
+pub(crate) use rows::{Cell, Doubt, Origin, key_bytes};
 pub(crate) use time::{Clock, clock, date, instant, power, rescale};
 
 /// Why a column cannot hold a value.

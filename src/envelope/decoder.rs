@@ -11,14 +11,20 @@ use super::rewrite::Rewrite;
 use super::schema::Wires;
 use super::skeleton::Skeleton;
 use super::walk::{self, Envelope, Source, by_shape};
-use crate::column::{Origin, Rows, version};
+use crate::column::{Data, Doubt, Origin, Rows, version};
 use crate::error::{Error, Kind};
-use crate::job::{DeletePolicy, SilverJob, TruncatePolicy, ValuePolicy};
+use crate::job::{DeletePolicy, SilverJob, ToastPolicy, TruncatePolicy, ValuePolicy};
 
 /// Larger messages are rejected unread: no row is that wide, and memory stays flat.
 pub const LARGEST_MESSAGE: usize = 16 << 20;
 /// The version keeps 48 bits of the offset.
 const OFFSET_END: i64 = 1 << 48;
+/// Headers of a change of key: on the delete of the old one, and on the create of the new one.
+const NEW_KEY: &str = "__debezium.newkey";
+const OLD_KEY: &str = "__debezium.oldkey";
+/// Every change has it since Debezium 3: headers reach us.
+const CONTEXT: &str = "__debezium.context.connectorName";
+
 #[derive(Clone, Copy, Debug)]
 pub struct Message<'a> {
     pub topic: &'a str,
@@ -26,6 +32,30 @@ pub struct Message<'a> {
     pub offset: i64,
     pub key: Option<&'a [u8]>,
     pub value: Option<&'a [u8]>,
+    pub headers: Headers<'a>,
+}
+
+/// The value of a header, by its name; looked up only where a row depends on one, since listing them costs as much as
+/// decoding.
+#[derive(Clone, Copy, Default)]
+pub struct Headers<'a>(Option<&'a dyn Fn(&str) -> Option<Vec<u8>>>);
+
+impl<'a> Headers<'a> {
+    pub const NONE: Headers<'static> = Headers(None);
+
+    pub fn of(find: &'a dyn Fn(&str) -> Option<Vec<u8>>) -> Headers<'a> {
+        Headers(Some(find))
+    }
+
+    pub(super) fn find(&self, name: &str) -> Option<Vec<u8>> {
+        self.0.and_then(|find| find(name))
+    }
+}
+
+impl std::fmt::Debug for Headers<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Headers")
+    }
 }
 
 /// Decodes the messages of one job. It keeps what it learnt of their form, and nothing of their content.
@@ -39,6 +69,7 @@ pub struct Decoder {
     progress: Progress,
     source_time: Option<i64>,
     evolution: Evolution,
+    typed: u64,
 }
 
 /// What the decoder knows of its source beyond the job, for jobs whose table follows it.
@@ -73,6 +104,7 @@ impl Decoder {
             progress: Progress::default(),
             source_time: None,
             evolution: Evolution::default(),
+            typed: 0,
         }
     }
 
@@ -105,6 +137,11 @@ impl Decoder {
     /// Columns of the row that was just made for which its message has no field.
     pub fn absent(&self) -> &[usize] {
         &self.evolution.absent
+    }
+
+    /// Values that spell a TOAST placeholder and were stored, because somebody had typed them.
+    pub fn typed_placeholders(&self) -> u64 {
+        self.typed
     }
 
     /// When the source made the last decoded change, or the connector its heartbeat: milliseconds since 1970.
@@ -232,9 +269,15 @@ impl Decoder {
                 if op == b"u" && self.plan.job.key.is_empty() {
                     return Err(Reason::UnkeyedUpdate.into());
                 }
-                self.settle_placeholders(rows)?;
-                self.progress.doubtful.clear();
-                self.upsert(message, value, &envelope, rows)
+                let doubt = match self.progress.doubtful.is_empty() {
+                    true => None,
+                    false => self.settle_placeholders(op, message, rows)?,
+                };
+                let fate = self.upsert(message, value, &envelope, rows)?;
+                if let Some(doubt) = doubt {
+                    rows.doubt(doubt);
+                }
+                Ok(fate)
             }
             Some(b"d") => self.delete(message, &envelope, opened.known, rows),
             Some(b"t") => self.truncate(message),
@@ -293,21 +336,99 @@ impl Decoder {
         Ok(Fate::Row)
     }
 
-    /// The job's policy for columns that an update did not send.
-    fn settle_placeholders(&mut self, rows: &mut Rows) -> Result<(), Reject> {
+    /// The policy for columns that an update did not send; what is kept is the row's doubt.
+    ///
+    /// Debezium makes a change of key a delete and a create, and says on the create which key the row had: only there
+    /// the text may stand for a value. Where headers arrive and that one does not, somebody has typed it.
+    #[cold]
+    fn settle_placeholders(
+        &mut self,
+        op: &[u8],
+        message: &Message<'_>,
+        rows: &mut Rows,
+    ) -> Result<Option<Doubt>, Reject> {
+        let moved_from = (op == b"c")
+            .then(|| message.headers.find(OLD_KEY))
+            .flatten();
+        if op == b"c" && moved_from.is_none() && message.headers.find(CONTEXT).is_some() {
+            let text = |doubt: &(usize, Reason)| doubt.1 == Reason::ToastPlaceholder;
+            self.typed += self
+                .progress
+                .doubtful
+                .iter()
+                .filter(|doubt| text(doubt))
+                .count() as u64;
+            // in a column of another type it is no value
+            self.progress.doubtful.retain(|doubt| !text(doubt));
+            return Ok(None);
+        }
         let last = rows.len();
-        for (column, _) in &self.progress.doubtful {
-            let declared = self.plan.job.columns.get(*column);
+        let mut columns = Vec::new();
+        for (column, _) in std::mem::take(&mut self.progress.doubtful) {
+            let declared = self.plan.job.columns.get(column);
             let nullable = declared.is_some_and(|column| column.kind.is_nullable());
-            if !nullable || self.plan.job.policies.toast == ValuePolicy::Reject {
-                return Err(self.plan.reject(Reason::ToastPlaceholder, *column));
+            let known = op == b"u" || moved_from.is_some();
+            match declared.map(|column| column.toast) {
+                Some(ToastPolicy::Keep) if known => columns.push(column),
+                Some(ToastPolicy::Null) if nullable => {}
+                _ => return Err(self.plan.reject(Reason::ToastPlaceholder, column)),
             }
-            if let Some(data) = rows.cells().get_mut(*column) {
+            if let Some(data) = rows.cells().get_mut(column) {
                 data.truncate(last);
                 data.put_default();
             }
         }
-        Ok(())
+        let Some(first) = columns.first().copied() else {
+            return Ok(None);
+        };
+        let moved_from = match moved_from {
+            Some(key) => Some(
+                self.old_key(&key)
+                    .map_err(|_| self.plan.reject(Reason::ToastPlaceholder, first))?,
+            ),
+            None => None,
+        };
+        Ok(Some(Doubt {
+            row: last,
+            columns,
+            moved_from,
+        }))
+    }
+
+    /// The key's cells in the order of the job's key, from the header of a change of key.
+    fn old_key(&mut self, header: &[u8]) -> Result<Vec<Data>, Reject> {
+        let mut opened = self.keys.open(header, &self.plan, Part::Key)?;
+        let columns = self.plan.job.columns.iter();
+        let mut cells: Vec<Data> = columns.map(|column| Data::new(&column.kind)).collect();
+        let layout = &mut self.keys.get(opened.known).key;
+        let mut progress = Progress::default();
+        key::fill(
+            layout,
+            &self.plan,
+            &mut opened.payload,
+            &mut cells,
+            &mut progress,
+        )?;
+        close(&mut opened)?;
+        let places = self.plan.key_columns();
+        Ok(places.filter_map(|at| cells.get(at).cloned()).collect())
+    }
+
+    /// A row that moves to another key takes along what its create will not say: it stays at the deleted row.
+    fn keep_for_new_key(&self, message: &Message<'_>, tombstone: bool, rows: &mut Rows) {
+        if self.plan.kept.is_empty() || message.headers.find(NEW_KEY).is_none() {
+            return;
+        }
+        let mut columns = self.plan.kept.clone();
+        if tombstone {
+            // whose delete this is stands in the message before
+            columns.extend(rows.source_columns());
+        }
+        rows.doubt(Doubt {
+            row: rows.len().saturating_sub(1),
+            columns,
+            moved_from: None,
+        });
     }
 
     /// The job's policy for columns that the row image lacks; a column that ingest has added was not there before.
@@ -358,6 +479,7 @@ impl Decoder {
             )?;
         }
         rows.commit(&self.origin(message, &envelope.source, true));
+        self.keep_for_new_key(message, false, rows);
         Ok(Fate::Row)
     }
 
@@ -373,6 +495,7 @@ impl Decoder {
             return Ok(Fate::Skip(skip));
         }
         rows.commit(&self.origin(message, &Source::default(), true));
+        self.keep_for_new_key(message, true, rows);
         Ok(Fate::Row)
     }
 

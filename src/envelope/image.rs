@@ -9,7 +9,7 @@ use super::placeholder::is_placeholder;
 use super::schema::Wires;
 use super::value::{Reader, Scratch, Wire};
 use crate::column::Data;
-use crate::job::{Encoding, NewColumnPolicy, SilverJob, ValuePolicy};
+use crate::job::{Column, Encoding, NewColumnPolicy, SilverJob, ToastPolicy, ValuePolicy};
 
 /// Which fields of an image are read, and what other fields mean.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,12 +86,19 @@ pub(super) struct Plan {
     pub(super) job: SilverJob,
     /// place of each column in the job's key
     pub(super) key_place: Vec<Option<usize>>,
+    /// columns whose unsent values are kept
+    pub(super) kept: Vec<usize>,
 }
 
 impl Plan {
     pub(super) fn new(job: &SilverJob) -> Plan {
         let place = |source: &String| job.key.iter().position(|key| key == source);
+        let kept = |(at, column): (usize, &Column)| {
+            let kept = column.toast == ToastPolicy::Keep && place(&column.source).is_none();
+            kept.then_some(at)
+        };
         Plan {
+            kept: job.columns.iter().enumerate().filter_map(kept).collect(),
             key_place: job
                 .columns
                 .iter()
@@ -99,6 +106,15 @@ impl Plan {
                 .collect(),
             job: job.clone(),
         }
+    }
+
+    /// Columns of the key, in its order.
+    pub(super) fn key_columns(&self) -> impl Iterator<Item = usize> {
+        let place = |field: &String| {
+            let mut columns = self.job.columns.iter();
+            columns.position(|column| column.source == *field)
+        };
+        self.job.key.iter().filter_map(place)
     }
 
     pub(super) fn is_key(&self, column: usize) -> bool {

@@ -34,7 +34,7 @@ mod text;
 mod value;
 mod walk;
 
-pub use decoder::{Decoder, LARGEST_MESSAGE, Message};
+pub use decoder::{Decoder, Headers, LARGEST_MESSAGE, Message};
 pub use described::SourceField;
 pub use drift::{Changed, Drift, Field, Sources};
 pub use fate::{Fate, Reason, Reject, Skip};

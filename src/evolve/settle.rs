@@ -247,6 +247,7 @@ fn add(job: &SilverJob, drift: &Drift, field: &Field, catalog: &Catalog) -> Resu
             kind,
             encoding: resolved.encoding,
             null: NullPolicy::default(),
+            toast: job.policies.toast,
             added: Some(Added { since: drift.since }),
         },
         resolved,

@@ -280,7 +280,7 @@ impl Consuming {
 
     pub(super) fn land(&mut self, landed: Landed) {
         if let Some(lane) = self.lanes.get_mut(landed.lane) {
-            lane.land(landed.id, landed.result);
+            lane.land(landed.id, landed.outcome);
         }
     }
 

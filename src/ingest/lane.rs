@@ -6,15 +6,17 @@ use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
+use tokio::sync::oneshot;
 
 use super::breaker::Breaker;
 use super::evolving::Evolving;
+use super::keep::Turn;
 use super::start;
 use super::write::{Target, Written};
 use crate::batch::{Batch, DeadLetter};
 use crate::checkpoint::InFlight;
 use crate::column;
-use crate::envelope::{Decoder, Fate, Message, Reason, Reject, Sources};
+use crate::envelope::{Decoder, Fate, Headers, Message, Reason, Reject, Sources};
 use crate::error::{Error, Result};
 use crate::evolve::Event;
 use crate::job::SilverJob;
@@ -45,6 +47,8 @@ pub struct Lane {
     pub(super) decoder: Decoder,
     pub(super) batch: Batch,
     pub breaker: Breaker,
+    /// of the batch that was handed over last, where batches take turns
+    last_turn: Option<oneshot::Receiver<()>>,
 }
 
 /// A partition that is ours.
@@ -80,7 +84,13 @@ pub struct Counters {
 pub struct Landed {
     pub lane: usize,
     pub id: u64,
-    pub result: Result<Written>,
+    pub outcome: Outcome,
+}
+
+pub enum Outcome {
+    /// it goes on when others have come; what is left of it has so many bytes
+    Parked(usize),
+    Ended(Result<Written>),
 }
 
 impl Lane {
@@ -99,6 +109,7 @@ impl Lane {
             in_flight: InFlight::default(),
             counters: Counters::default(),
             breaker: Breaker::default(),
+            last_turn: None,
             failed: None,
             owned: BTreeMap::new(),
             target: Arc::new(target),
@@ -119,12 +130,14 @@ impl Lane {
             evolving.keep(raw);
             return;
         }
+        let header = |name: &str| raw.header(name).map(<[u8]>::to_vec);
         let message = Message {
             topic: &self.target.job.topic,
             partition: raw.partition(),
             offset: raw.offset(),
             key: raw.key(),
             value: raw.value(),
+            headers: Headers::of(&header),
         };
         self.counters.messages += 1;
         let fate = self.decoder.decode(&message, &mut self.batch.rows);
@@ -132,6 +145,9 @@ impl Lane {
         match fate {
             Fate::Row => {
                 self.counters.rows += 1;
+                let job = &self.target.job;
+                let letter = || dead_letter(job, raw, Reason::ToastPlaceholder.into());
+                self.batch.note_doubt(letter);
                 if !self.decoder.absent().is_empty() {
                     self.note_absent();
                 }
@@ -306,21 +322,45 @@ impl Lane {
             .hand_over(batch.checkpoint.clone(), batch.bytes());
         let target = Arc::clone(&self.target);
         let landed = landed.clone();
+        let mut turn = match self.target.job.keeps() {
+            true => Turn::next(&mut self.last_turn, id),
+            false => Turn::default(),
+        };
         runtime.spawn(async move {
-            let result = target.write(batch).await;
-            // the consuming thread is gone only when the process ends
-            let _ = landed.send(Landed {
-                lane: index,
-                id,
-                result,
-            });
+            let tell = |outcome| {
+                // the consuming thread is gone only when the process ends
+                let _ = landed.send(Landed {
+                    lane: index,
+                    id,
+                    outcome,
+                });
+            };
+            let parked = |bytes| tell(Outcome::Parked(bytes));
+            let result = target.write_in_turn(batch, &mut turn, &parked).await;
+            tell(Outcome::Ended(result));
         });
     }
 
     /// A write has ended.
-    pub fn land(&mut self, id: u64, result: Result<Written>) {
+    pub fn land(&mut self, id: u64, outcome: Outcome) {
+        let result = match outcome {
+            Outcome::Parked(bytes) => return self.in_flight.parked(id, bytes),
+            Outcome::Ended(result) => result,
+        };
         match result {
             Ok(written) => {
+                if !written.rejected.is_empty() {
+                    let rejected = written.rejected.len() as u64;
+                    self.counters.rows = self.counters.rows.saturating_sub(rejected);
+                    let reason = Reason::ToastPlaceholder.as_str();
+                    *self.counters.rejects.entry(reason).or_default() += rejected;
+                    tracing::warn!(
+                        job = self.target.job.name,
+                        rejected,
+                        reason,
+                        "nothing to keep: the rows before them are not in silver; they stay in ops.dead_letters"
+                    );
+                }
                 self.in_flight.durable(id);
                 self.counters.written += written.rows as u64;
                 self.counters.inserts += u64::from(written.rows > 0);

@@ -10,6 +10,7 @@
 //! | `lane`      | one job: decoder, batch, batches under way                               |
 //! | `breaker`   | stops a job whose input is mostly rejects                                |
 //! | `write`     | one batch becomes durable, with retries by kind of error                 |
+//! | `keep`      | the same where rows lean on older ones: values that an update did not send |
 //! | `start`     | from which offset a partition is read                                    |
 //! | `status`    | counters and lag, shown as live lines or heartbeats                      |
 //! | `peek`      | fates and rows of the next messages, nothing written                     |
@@ -19,6 +20,7 @@ mod consume;
 mod drain;
 mod evolving;
 mod heartbeat;
+mod keep;
 mod lane;
 mod peek;
 mod rebalance;
@@ -35,6 +37,7 @@ use std::time::{Duration, Instant};
 pub use breaker::Breaker;
 use consume::{Consuming, Pace, Routes};
 use heartbeat::Heartbeats;
+pub use keep::Turn;
 pub use lane::Counters;
 use lane::Lane;
 pub use lane::dead_letter;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::start::{Known, position};
 use crate::column::Rows;
 use crate::config::Config;
-use crate::envelope::{Decoder, Fate, Message};
+use crate::envelope::{Decoder, Fate, Headers, Message};
 use crate::error::{Kind, Result};
 use crate::job::SilverJob;
 use crate::migrate::evolved;
@@ -77,14 +77,20 @@ fn show(
         for item in consumer.receive(Duration::from_millis(100)).items() {
             match item {
                 Item::Message(raw) if lines.len() < count => {
+                    let header = |name: &str| raw.header(name).map(<[u8]>::to_vec);
                     let message = Message {
                         topic: &job.topic,
                         partition: raw.partition(),
                         offset: raw.offset(),
                         key: raw.key(),
                         value: raw.value(),
+                        headers: Headers::of(&header),
                     };
+                    let doubts = rows.doubts().len();
                     let fate = match decoder.decode(&message, &mut rows) {
+                        Fate::Row if rows.doubts().len() > doubts => {
+                            format!("row, keeping {} {}", kept(&rows), rows.show(rows.len() - 1))
+                        }
                         Fate::Row => format!("row {}", rows.show(rows.len() - 1)),
                         Fate::Skip(skip) => format!("skip {}", skip.as_str()),
                         Fate::Reject(reject) => {
@@ -110,4 +116,12 @@ fn show(
         }
     }
     lines
+}
+
+/// Columns of the last row whose values are those that the row had before.
+fn kept(rows: &Rows) -> String {
+    let columns = rows.doubts().last().map_or(&[][..], |doubt| &doubt.columns);
+    let name = |at: &usize| Some(rows.columns().get(*at)?.0.as_str());
+    let names: Vec<&str> = columns.iter().filter_map(name).collect();
+    names.join(", ")
 }

@@ -1,10 +1,12 @@
 //! Makes one batch durable: dead letters first, then the rows as one sorted block, tried again as the error's kind says.
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
+use super::keep::{self, Turn};
 use crate::batch::{Batch, DeadLetter};
 use crate::column::{Block, Rows};
 use crate::error::{Error, Kind, Result, Retry};
@@ -25,14 +27,20 @@ pub struct Target {
     pub job: SilverJob,
     pub clickhouse: ClickHouse,
     pub ops: String,
-    table: String,
+    pub(super) table: String,
+    /// (key, number of its batch): rows that are still to come
+    awaited: Arc<Mutex<BTreeSet<(Vec<u8>, u64)>>>,
+    /// how long rows wait for what other partitions hold
+    pub(super) patience: Duration,
 }
 
 /// What a write did, for the counters.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Written {
     /// rows after the collapse per key
     pub rows: usize,
+    /// partition and offset of rows that leant on others which are nowhere: dead letters
+    pub rejected: Vec<(i32, i64)>,
 }
 
 impl Target {
@@ -42,6 +50,17 @@ impl Target {
             ops: ops.to_owned(),
             job,
             clickhouse,
+            awaited: Arc::default(),
+            patience: keep::PATIENCE,
+        }
+    }
+
+    /// Nobody else is writing what its rows may lean on.
+    #[must_use]
+    pub fn alone(self) -> Target {
+        Target {
+            patience: Duration::ZERO,
+            ..self
         }
     }
 
@@ -52,30 +71,64 @@ impl Target {
             clickhouse: self.clickhouse.clone(),
             ops: self.ops.clone(),
             table: self.table.clone(),
+            awaited: Arc::clone(&self.awaited),
+            patience: self.patience,
         })
+    }
+
+    /// Keys whose rows earlier batches still wait for.
+    pub(super) fn awaited_before(&self, number: u64) -> BTreeSet<Vec<u8>> {
+        let awaited = self.awaited.lock().unwrap_or_else(PoisonError::into_inner);
+        let earlier = awaited.iter().filter(|(_, batch)| *batch < number);
+        earlier.map(|(key, _)| key.clone()).collect()
+    }
+
+    pub(super) fn set_awaited(&self, number: u64, keys: Vec<Vec<u8>>) {
+        let mut awaited = self.awaited.lock().unwrap_or_else(PoisonError::into_inner);
+        awaited.retain(|(_, batch)| *batch != number);
+        awaited.extend(keys.into_iter().map(|key| (key, number)));
     }
 
     /// Returns when the batch is durable, or when a person has to act. Waits for a lost ClickHouse for ever:
     /// whoever cannot wait drops the future.
     pub async fn write(&self, batch: Batch) -> Result<Written> {
+        self.write_in_turn(batch, &mut Turn::default(), &|_| {})
+            .await
+    }
+
+    /// The same among other batches of the job. `parked` is told when rows wait for what others have to write first, and
+    /// how many bytes those rows have; the rest is durable then.
+    pub async fn write_in_turn(
+        &self,
+        batch: Batch,
+        turn: &mut Turn,
+        parked: &(dyn Fn(usize) + Sync),
+    ) -> Result<Written> {
         let Batch {
-            rows, dead_letters, ..
+            rows,
+            dead_letters,
+            doubted,
+            ..
         } = batch;
         self.write_dead_letters(&dead_letters).await?;
         if !dead_letters.is_empty() {
             failpoint::pass(Point::DeadLettersWritten).await;
         }
         drop(dead_letters);
-        if rows.is_empty() {
-            return Ok(Written { rows: 0 });
+        if !rows.doubts().is_empty() {
+            return keep::write(self, rows, doubted, turn, parked).await;
         }
-        let block = sorted(rows).await?;
-        let written = Written { rows: block.rows() };
-        self.write_block(block).await?;
+        let mut written = Written::default();
+        if !rows.is_empty() {
+            let block = sorted(rows).await?;
+            written.rows = block.rows();
+            self.write_block(block).await?;
+        }
+        turn.pass().await?;
         Ok(written)
     }
 
-    async fn write_dead_letters(&self, letters: &[DeadLetter]) -> Result<()> {
+    pub(super) async fn write_dead_letters(&self, letters: &[DeadLetter]) -> Result<()> {
         let mut tries = Tries::new(&self.job.name);
         loop {
             match dead_letters::write(&self.clickhouse, &self.ops, &self.job, letters).await {
@@ -89,7 +142,7 @@ impl Target {
     }
 
     /// A block that is too large for ClickHouse's memory goes in halves, down to single rows.
-    async fn write_block(&self, block: Block) -> Result<()> {
+    pub(super) async fn write_block(&self, block: Block) -> Result<()> {
         let mut waiting = vec![block];
         let mut tries = Tries::new(&self.job.name);
         while let Some(block) = waiting.pop() {
@@ -142,7 +195,7 @@ async fn sorted(rows: Rows) -> Result<Block> {
 }
 
 /// Pauses between tries, and says so once in a while.
-struct Tries<'a> {
+pub(super) struct Tries<'a> {
     job: &'a str,
     pause: Duration,
     since: Instant,
@@ -152,7 +205,7 @@ struct Tries<'a> {
 impl<'a> Tries<'a> {
     const SAY_EVERY: Duration = Duration::from_secs(10);
 
-    fn new(job: &'a str) -> Tries<'a> {
+    pub(super) fn new(job: &'a str) -> Tries<'a> {
         Tries {
             job,
             pause: FIRST_PAUSE,
@@ -161,7 +214,7 @@ impl<'a> Tries<'a> {
         }
     }
 
-    async fn pause(&mut self, error: &Error) {
+    pub(super) async fn pause(&mut self, error: &Error) {
         if self
             .said
             .is_none_or(|said| said.elapsed() >= Self::SAY_EVERY)

@@ -11,8 +11,8 @@ pub use gold::{
 };
 pub use silver::{
     Added, Column, DeletePolicy, Deletes, Encoding, Flattened, Format, LookupMiss, NewColumnPolicy,
-    NullPolicy, Policies, SYSTEM_COLUMNS, Shape, SilverJob, TruncatePolicy, ValuePolicy,
-    WHOLE_DOCUMENT, Wire,
+    NullPolicy, Policies, SYSTEM_COLUMNS, Shape, SilverJob, ToastPolicy, TruncatePolicy,
+    ValuePolicy, WHOLE_DOCUMENT, Wire,
 };
 
 use crate::config::Config;

@@ -44,6 +44,8 @@ pub struct Column {
     /// how the source writes the value, where JSON alone does not say
     pub encoding: Encoding,
     pub null: NullPolicy,
+    /// the job's policy, or the column's own
+    pub toast: ToastPolicy,
     /// added by ingest and not by a person: a message that lacks the field is older than the column, and stores NULL
     pub added: Option<Added>,
 }
@@ -97,8 +99,8 @@ pub enum Encoding {
 pub struct Policies {
     pub delete: DeletePolicy,
     pub truncate: TruncatePolicy,
-    /// a TOAST placeholder: the source did not send the unchanged value
-    pub toast: ValuePolicy,
+    /// of columns that declare none of their own
+    pub toast: ToastPolicy,
     /// a value that the column cannot hold: out of range, infinite, too precise
     pub out_of_range: ValuePolicy,
     pub new_column: NewColumnPolicy,
@@ -130,6 +132,17 @@ pub enum ValuePolicy {
     Null,
 }
 
+/// What becomes of a TOAST placeholder: the source did not send the unchanged value.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ToastPolicy {
+    #[default]
+    Reject,
+    /// store NULL (only where the column is Nullable; otherwise reject)
+    Null,
+    /// the value that the row had before, looked up in silver and in what is on its way there
+    Keep,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NewColumnPolicy {
     Reject,
@@ -147,13 +160,22 @@ impl NewColumnPolicy {
     }
 }
 
+impl SilverJob {
+    /// Whether a row may need the one before it.
+    pub fn keeps(&self) -> bool {
+        self.columns
+            .iter()
+            .any(|column| column.toast == ToastPolicy::Keep && !self.key.contains(&column.source))
+    }
+}
+
 impl Default for Policies {
     /// Nothing is coerced in silence: what is doubtful is rejected, and stays in `ops.dead_letters`.
     fn default() -> Self {
         Policies {
             delete: DeletePolicy::Delete,
             truncate: TruncatePolicy::Reject,
-            toast: ValuePolicy::Reject,
+            toast: ToastPolicy::Reject,
             out_of_range: ValuePolicy::Reject,
             new_column: NewColumnPolicy::Reject,
             missing_column: ValuePolicy::Reject,

@@ -34,7 +34,7 @@ fn a_silver_job_is_read_in_the_order_of_its_file() {
     let job = &jobs.silver[0];
     assert_eq!(job.name, "orders");
     assert_eq!(job.epoch, 1);
-    assert_eq!(job.policies.toast, ValuePolicy::Null);
+    assert_eq!(job.policies.toast, ToastPolicy::Null);
     assert_eq!(job.policies.truncate, TruncatePolicy::Reject);
     let names: Vec<_> = job
         .columns

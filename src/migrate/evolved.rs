@@ -94,6 +94,7 @@ pub fn effective(job: &SilverJob, table: &[TableColumn]) -> SilverJob {
                 kind,
                 encoding: Encoding::parse(&mark.from).unwrap_or(Encoding::Plain),
                 null: NullPolicy::default(),
+                toast: job.policies.toast,
                 added,
             }),
         }

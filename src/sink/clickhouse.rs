@@ -89,6 +89,16 @@ impl ClickHouse {
         rows.map_err(|error| self.explain(error))
     }
 
+    /// The answer's blocks in `FORMAT Native`. The statement may carry its data, so it may be long.
+    pub(crate) async fn native(&self, sql: &str) -> Result<Bytes> {
+        let asked = self
+            .client
+            .query_raw(sql)
+            .with_setting("max_query_size", LONGEST_QUERY);
+        let answer = async { asked.fetch_bytes("Native")?.collect().await };
+        answer.await.map_err(|error| self.explain(error))
+    }
+
     pub async fn one<T: RowOwned + RowRead>(&self, sql: &str) -> Result<T> {
         let row = self.client.query_raw(sql).fetch_one::<T>().await;
         row.map_err(|error| self.explain(error))
@@ -204,6 +214,9 @@ const TLS: tls::Settings = tls::Settings {
 
 /// A server that takes connections and says nothing is as good as none.
 const FIRST_ANSWER: Duration = Duration::from_secs(10);
+
+/// Bytes; ClickHouse itself says 256 KiB.
+const LONGEST_QUERY: &str = "67108864";
 
 /// What makes one request one part.
 const INSERT_SETTINGS: [(&str, &str); 5] = [

@@ -3,4 +3,5 @@
 pub mod checkpoints;
 pub mod clickhouse;
 pub mod dead_letters;
+pub(crate) mod recall;
 pub mod stored;

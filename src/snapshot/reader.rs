@@ -11,7 +11,7 @@ use super::Reading;
 use super::copy::Line;
 use crate::catalog::Source;
 use crate::column::{Block, Key, Rows};
-use crate::envelope::{Decoder, Fate, Message};
+use crate::envelope::{Decoder, Fate, Headers, Message};
 use crate::error::Result;
 
 /// Rows of one chunk: one question to ClickHouse each, a few tens of megabytes at most.
@@ -264,5 +264,6 @@ fn envelope<'a>(reading: &'a Reading, value: &'a [u8]) -> Message<'a> {
         offset: 0,
         key: None,
         value: Some(value),
+        headers: Headers::NONE,
     }
 }

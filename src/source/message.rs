@@ -1,6 +1,6 @@
 //! Messages as librdkafka hands them over: borrowed, freed with their batch.
 
-use std::ffi::{CStr, c_void};
+use std::ffi::{CStr, CString, c_void};
 
 use rdkafka_sys as ffi;
 
@@ -185,6 +185,38 @@ impl<'a> RawMessage<'a> {
         // SAFETY: the message is alive, the type is written to our variable
         let millis = unsafe { ffi::rd_kafka_message_timestamp(raw, &raw mut kind) };
         (millis >= 0).then_some(millis)
+    }
+
+    /// The value of the last header of this name.
+    pub fn header(&self, name: &str) -> Option<&'a [u8]> {
+        let raw = match self.raw {
+            Raw::Lent(raw) => raw,
+            Raw::Kept(kept) => {
+                let mut headers = kept.headers.iter().rev();
+                return headers.find(|(found, _)| found == name)?.1.as_deref();
+            }
+        };
+        let name = CString::new(name).ok()?;
+        let mut headers = std::ptr::null_mut();
+        let mut value: *const c_void = std::ptr::null();
+        let mut size = 0;
+        // SAFETY: the headers stay owned by the message, which is alive; the name is NUL-terminated
+        unsafe {
+            let code = ffi::rd_kafka_message_headers(raw, &raw mut headers);
+            if code != ffi::RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR {
+                return None;
+            }
+            let code = ffi::rd_kafka_header_get_last(
+                headers,
+                name.as_ptr(),
+                &raw mut value,
+                &raw mut size,
+            );
+            if code != ffi::RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR {
+                return None;
+            }
+        }
+        bytes(value.cast_mut(), size)
     }
 
     /// Name and value of every header, in order.

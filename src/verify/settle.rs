@@ -8,7 +8,7 @@ use super::scan::{KEYS_AT_ONCE, Suspects};
 use super::{Sides, What};
 use crate::column::Key;
 use crate::error::Result;
-use crate::job::{DeletePolicy, ValuePolicy};
+use crate::job::{DeletePolicy, ToastPolicy};
 use crate::sink::stored::{Hashes, Span, null_hash};
 use crate::snapshot::{self, Behind, Snapshot};
 
@@ -198,7 +198,7 @@ fn verdict(sides: &Sides<'_>, look: &Look) -> Verdict {
         .collect();
     let hole =
         |(name, theirs): &(&str, u64)| *theirs == null_hash() && sides.reading.can_be_unsent(name);
-    if policies.toast == ValuePolicy::Null && differing.iter().all(hole) {
+    if policies.toast == ToastPolicy::Null && differing.iter().all(hole) {
         return Verdict::Unsent;
     }
     let names = differing.into_iter().map(|(name, _)| name.to_owned());

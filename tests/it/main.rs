@@ -31,6 +31,7 @@ mod ingest_points;
 #[cfg(feature = "failpoints")]
 mod ingest_rebalance;
 mod ingest_start;
+mod keep;
 mod lease;
 mod mongodb;
 mod mysql;

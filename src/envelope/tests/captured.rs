@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 
 use super::columns;
 use crate::column::Rows;
-use crate::envelope::{Decoder, Fate, Message};
+use crate::envelope::{Decoder, Fate, Headers, Message};
 use crate::job::{Encoding, SilverJob};
 
 #[derive(Deserialize)]
@@ -105,6 +105,7 @@ fn every_captured_message_has_the_fate_that_it_should() {
             offset: offset as i64,
             key: (!heartbeat).then(|| line.key.get().as_bytes()),
             value: Some(line.value.get().as_bytes()),
+            headers: Headers::NONE,
         };
         let counts = told.entry(line.topic).or_default();
         match decoder.decode(&message, rows) {

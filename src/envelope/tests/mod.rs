@@ -10,9 +10,11 @@ mod samples;
 mod times;
 mod values;
 
-use super::{Decoder, Fate, Message};
+use super::{Decoder, Fate, Headers, Message};
 use crate::column::{Rows, Type};
-use crate::job::{Column, Encoding, Format, NullPolicy, Policies, SYSTEM_COLUMNS, SilverJob};
+use crate::job::{
+    Column, Encoding, Format, NullPolicy, Policies, SYSTEM_COLUMNS, SilverJob, ToastPolicy,
+};
 
 /// `id Int64, name Nullable(String)` keyed by `id`, and whatever else a test adds.
 pub(crate) fn job(more: &[(&str, &str, Encoding)]) -> SilverJob {
@@ -24,6 +26,7 @@ pub(crate) fn job(more: &[(&str, &str, Encoding)]) -> SilverJob {
         encoding: *encoding,
         null: NullPolicy::Reject,
         added: None,
+        toast: ToastPolicy::Reject,
     };
     SilverJob {
         name: "orders".into(),
@@ -50,6 +53,7 @@ pub(super) fn message<'a>(
         offset,
         key,
         value,
+        headers: Headers::NONE,
     }
 }
 

@@ -2,9 +2,9 @@
 
 use super::{job, message, tell, told};
 use crate::column::Rows;
-use crate::envelope::{Decoder, Fate, LARGEST_MESSAGE};
+use crate::envelope::{Decoder, Fate, Headers, LARGEST_MESSAGE, Message};
 use crate::job::Encoding::Plain;
-use crate::job::{DeletePolicy, SilverJob, TruncatePolicy};
+use crate::job::{DeletePolicy, SilverJob, ToastPolicy, TruncatePolicy};
 
 fn orders() -> SilverJob {
     job(&[("name", "Nullable(String)", Plain)])
@@ -377,4 +377,64 @@ fn bytes_that_are_no_text_and_every_cut_of_a_message_leave_no_trace() {
         &mut rows,
     );
     assert_eq!(tell(&fate, &rows), r#"row: {"id":1,"name":"café é"}"#);
+}
+
+/// Somebody typed it: an insert has all its values, unless it is one half of a change of key.
+#[test]
+fn the_placeholders_text_on_an_insert_is_stored_and_counted() {
+    let mut job = job(&[("name", "Nullable(String)", Plain), ("n", "Int32", Plain)]);
+    let value = r#"{"after":{"id":1,"name":"__debezium_unavailable_value","n":2},"op":"c"}"#;
+    let wrong = r#"{"after":{"id":1,"name":"x","n":"__debezium_unavailable_value"},"op":"c"}"#;
+    let context: (&str, &[u8]) = ("__debezium.context.connectorName", b"postgresql");
+    let moved: (&str, &[u8]) = ("__debezium.oldkey", br#"{"id":7}"#);
+    let unreadable: (&str, &[u8]) = ("__debezium.oldkey", b"Struct{id=7}");
+    let decode = |job: &SilverJob, value: &str, headers: &[(&str, &[u8])]| {
+        let (mut decoder, mut rows) = (Decoder::new(job), Rows::new(job));
+        let find = |name: &str| {
+            let found = headers.iter().find(|(header, _)| *header == name);
+            found.map(|(_, value)| value.to_vec())
+        };
+        let message = Message {
+            headers: Headers::of(&find),
+            ..message(1, KEY.map(str::as_bytes), Some(value.as_bytes()))
+        };
+        let fate = decoder.decode(&message, &mut rows);
+        let told = tell(&fate, &rows);
+        let doubts = rows.doubts().iter().map(|doubt| doubt.columns.clone());
+        (
+            told,
+            decoder.typed_placeholders(),
+            doubts.collect::<Vec<_>>(),
+        )
+    };
+    let rejected = |column: &str| (format!("reject: toast_placeholder {column}"), 0, vec![]);
+    let typed = r#"row: {"id":1,"n":2,"name":"__debezium_unavailable_value"}"#;
+    assert_eq!(
+        decode(&job, value, &[context]),
+        (typed.to_owned(), 1, vec![])
+    );
+    assert_eq!(decode(&job, wrong, &[context]).0, "reject: bad_value n");
+    // whether headers reach us at all is not known, or it says that the row was moved
+    assert_eq!(decode(&job, value, &[]), rejected("name"));
+    assert_eq!(decode(&job, value, &[context, moved]), rejected("name"));
+    for column in &mut job.columns {
+        column.toast = ToastPolicy::Keep;
+    }
+    let kept = r#"row: {"id":1,"n":2,"name":null}"#;
+    assert_eq!(
+        decode(&job, value, &[context, moved]),
+        (kept.to_owned(), 0, vec![vec![1]])
+    );
+    assert_eq!(
+        decode(&job, value, &[context, unreadable]),
+        rejected("name")
+    );
+    assert_eq!(decode(&job, value, &[]), rejected("name"));
+    let update = value.replace("\"op\":\"c\"", "\"op\":\"u\"");
+    assert_eq!(
+        decode(&job, &update, &[]),
+        (kept.to_owned(), 0, vec![vec![1]])
+    );
+    let read = value.replace("\"op\":\"c\"", "\"op\":\"r\"");
+    assert_eq!(decode(&job, &read, &[]), (typed.to_owned(), 0, vec![]));
 }

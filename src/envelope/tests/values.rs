@@ -2,7 +2,7 @@
 
 use super::{cell, job, told};
 use crate::job::Encoding::{Base64, Base64Url, Days, Hex, Json, Micros, Plain, Unscaled};
-use crate::job::{NullPolicy, ValuePolicy};
+use crate::job::{NullPolicy, ToastPolicy, ValuePolicy};
 
 const KEY: Option<&str> = Some(r#"{"id":1}"#);
 const TOAST: &str = "__debezium_unavailable_value";
@@ -36,7 +36,9 @@ fn a_toast_placeholder_is_never_stored() {
             "reject: toast_placeholder v",
             "{kind} {json}"
         );
-        job.policies.toast = ValuePolicy::Null;
+        job.columns
+            .iter_mut()
+            .for_each(|column| column.toast = ToastPolicy::Null);
         let expected = if kind.starts_with("Array") {
             "reject: toast_placeholder v"
         } else {

@@ -8,7 +8,7 @@ use super::format::{DELETES as SHOWN_DELETES, FORMATS, PLANNED};
 use super::mongodb::{self, LOOKUP_MISSES};
 use super::{
     Column, DeletePolicy, Deletes, Encoding, Flattened, Format, NewColumnPolicy, NullPolicy,
-    Policies, Shape, SilverJob, TruncatePolicy, ValuePolicy,
+    Policies, Shape, SilverJob, ToastPolicy, TruncatePolicy, ValuePolicy,
 };
 
 const ENCODINGS: [(&str, Encoding); 12] = [
@@ -38,6 +38,11 @@ const TRUNCATES: [(&str, TruncatePolicy); 3] = [
 ];
 const VALUES: [(&str, ValuePolicy); 2] =
     [("reject", ValuePolicy::Reject), ("null", ValuePolicy::Null)];
+const TOASTS: [(&str, ToastPolicy); 3] = [
+    ("reject", ToastPolicy::Reject),
+    ("null", ToastPolicy::Null),
+    ("keep", ToastPolicy::Keep),
+];
 const NEW_COLUMNS: [(&str, NewColumnPolicy); 4] = [
     ("reject", NewColumnPolicy::Reject),
     ("ignore", NewColumnPolicy::Ignore),
@@ -76,7 +81,13 @@ pub(in crate::job) fn read(name: &str, root: Section<'_>) -> Option<SilverJob> {
         );
     }
     let columns: Vec<Located<Column>> = columns
-        .map(|section| columns_of(section, format.shape))
+        .map(|section| {
+            let common = Common {
+                shape: format.shape,
+                toast: policies.toast,
+            };
+            columns_of(section, common)
+        })
         .unwrap_or_default();
     check_names(&root, &columns);
     check_key(&root, &key, &columns);
@@ -85,6 +96,7 @@ pub(in crate::job) fn read(name: &str, root: Section<'_>) -> Option<SilverJob> {
     if let Some(wanted) = &time_column {
         check_time_column(&root, wanted, &columns);
     }
+    check_keep(&root, &key, &columns, policies);
     root.finish();
     Some(SilverJob {
         name: name.to_owned(),
@@ -160,7 +172,7 @@ fn policies(section: Section<'_>) -> Policies {
         truncate: section
             .choice("truncate", &TRUNCATES)
             .unwrap_or(defaults.truncate),
-        toast: section.choice("toast", &VALUES).unwrap_or(defaults.toast),
+        toast: section.choice("toast", &TOASTS).unwrap_or(defaults.toast),
         out_of_range: section
             .choice("out_of_range", &VALUES)
             .unwrap_or(defaults.out_of_range),
@@ -178,7 +190,14 @@ fn policies(section: Section<'_>) -> Policies {
     read
 }
 
-fn columns_of(section: Section<'_>, shape: Shape) -> Vec<Located<Column>> {
+/// What every column of a job has from the job.
+#[derive(Clone, Copy)]
+struct Common {
+    shape: Shape,
+    toast: ToastPolicy,
+}
+
+fn columns_of(section: Section<'_>, common: Common) -> Vec<Located<Column>> {
     let mut columns = Vec::new();
     for (source, entry) in section.entries() {
         let column = match entry {
@@ -191,24 +210,26 @@ fn columns_of(section: Section<'_>, shape: Shape) -> Vec<Located<Column>> {
                     encoding: Encoding::Plain,
                     null: NullPolicy::default(),
                     added: None,
+                    toast: common.toast,
                 },
             }),
-            Entry::Section(table) => column_of(source, table, shape),
+            Entry::Section(table) => column_of(source, table, common),
         };
         columns.extend(column);
     }
     columns
 }
 
-/// `field = { type = "…", name = "…", from = "…", null = "…", path = "…" }`
-fn column_of(field: String, table: Section<'_>, shape: Shape) -> Option<Located<Column>> {
+/// `field = { type = "…", name = "…", from = "…", null = "…", toast = "…", path = "…" }`
+fn column_of(field: String, table: Section<'_>, common: Common) -> Option<Located<Column>> {
     let kind = table.required_text("type");
     let name = table.text("name");
     let encoding = table.choice("from", &ENCODINGS).unwrap_or(Encoding::Plain);
     let null = table.choice("null", &NULLS);
     let path = table.text("path");
-    mongodb::check_column(&table, shape, path.as_ref(), encoding);
+    mongodb::check_column(&table, common.shape, path.as_ref(), encoding);
     let source = path.map_or_else(|| field.clone(), |path| path.value);
+    let toast = table.choice("toast", &TOASTS).unwrap_or(common.toast);
     let line = table.line();
     let parsed = kind.as_ref().and_then(|kind| parse_type(&table, kind));
     if let Some(kind) = &parsed
@@ -238,6 +259,7 @@ fn column_of(field: String, table: Section<'_>, shape: Shape) -> Option<Located<
             encoding,
             null: null.unwrap_or_default(),
             added: None,
+            toast,
         },
     })
 }
@@ -335,6 +357,29 @@ fn check_key(root: &Section<'_>, key: &[Located<String>], columns: &[Located<Col
             root.fault(column.line, message);
         }
     }
+}
+
+/// What is kept is found by the row's key, and by the deletes that changes of key leave behind.
+fn check_keep(
+    root: &Section<'_>,
+    key: &[Located<String>],
+    columns: &[Located<Column>],
+    policies: Policies,
+) {
+    let mut keeping = columns
+        .iter()
+        .filter(|column| column.value.toast == ToastPolicy::Keep);
+    let Some(first) = keeping.next() else {
+        return;
+    };
+    let why = if key.is_empty() {
+        "needs a `key`: nothing else says which row came before"
+    } else if policies.delete == DeletePolicy::Ignore {
+        "needs `delete = \"delete\"`: what a change of key leaves alone is found at the deleted row"
+    } else {
+        return;
+    };
+    root.fault(first.line, format!("`toast = \"keep\"` {why}"));
 }
 
 fn check_exclude(root: &Section<'_>, exclude: &[Located<String>], columns: &[Located<Column>]) {
