@@ -37,16 +37,19 @@ pub fn job(name: &str) -> &'static SilverJob {
     jobs.silver.iter().find(|job| job.name == name).unwrap()
 }
 
-/// `key US value RS key US value …`; a part that is not there is null.
+/// `key US value RS key US value …`, or a value alone; what is empty is null.
 pub fn messages(data: &[u8]) -> impl Iterator<Item = (Option<&[u8]>, Option<&[u8]>)> {
     let parts = data.split(|byte| *byte == NEXT_MESSAGE);
     parts.take(MOST_MESSAGES).map(|part| {
-        let mut sides = part.splitn(2, |byte| *byte == END_OF_KEY);
-        match (sides.next(), sides.next()) {
-            (key, Some(value)) => (key.filter(|key| !key.is_empty()), Some(value)),
-            (value, None) => (None, value),
+        match part.iter().position(|byte| *byte == END_OF_KEY) {
+            Some(at) => (filled(&part[..at]), filled(&part[at + 1..])),
+            None => (None, filled(part)),
         }
     })
+}
+
+fn filled(side: &[u8]) -> Option<&[u8]> {
+    (!side.is_empty()).then_some(side)
 }
 
 /// Decodes each message by decoders that are new and not, and holds them to the rules.

@@ -1,6 +1,7 @@
 //! What a job decodes, told in messages.
 
 mod captured;
+mod corpus;
 mod drift;
 mod flattened;
 mod folds;
