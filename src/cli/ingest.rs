@@ -31,6 +31,8 @@ pub struct Args {
 
 pub async fn run(args: Args, context: Context) -> Result<Outcome> {
     let (config, jobs) = context.declarations()?;
+    // who names jobs wants these and no others
+    let discover = args.jobs.is_empty().then(|| jobs.silver.clone());
     let jobs = jobs.select_silver(&args.jobs)?;
     if let Some(count) = args.peek {
         let lines = ingest::peek(&config, jobs, count, &context.shutdown).await?;
@@ -43,6 +45,7 @@ pub async fn run(args: Args, context: Context) -> Result<Outcome> {
         jobs,
         until_caught_up: args.until_caught_up,
         no_breaker: args.no_breaker,
+        discover,
     };
     let status = Status::default();
     let shown = tokio::spawn(status.clone().show(out::is_terminal()));
@@ -74,9 +77,22 @@ fn report(summary: &Summary, output: out::Format) -> Outcome {
         });
         jobs.insert(name.clone(), counted);
     }
+    let mut found = Vec::new();
+    for new in &summary.found {
+        let job = new.job.as_ref().map(|job| job.name.as_str());
+        if output == out::Format::Text {
+            let made = job.map_or_else(
+                || format!("no job takes it: {}", new.command),
+                |job| format!("its job was made: jobs/silver/{job}.toml"),
+            );
+            out::line(format!("new topic {}: {made}", new.topic));
+        }
+        found.push(json!({ "topic": new.topic, "command": new.command, "job": job }));
+    }
     let messages: u64 = summary.jobs.values().map(|job| job.counters.messages).sum();
     Outcome::done(if messages == 0 { "noop" } else { "done" })
         .with("jobs", Value::Object(jobs))
+        .with("new_topics", found)
         .with("seconds", summary.seconds)
 }
 

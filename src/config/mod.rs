@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use chrono_tz::Tz;
+use regex::Regex;
 use secrecy::SecretString;
 
 pub use kafka::{FirstStart, Kafka, Mechanism, Protocol, Security};
@@ -40,6 +41,7 @@ pub struct Config {
     pub mysql: Mysql,
     pub connect: Connect,
     pub lease: Lease,
+    pub discover: Discover,
     shown: Vec<Shown>,
 }
 
@@ -83,6 +85,22 @@ pub struct Lease {
 pub enum LeasePlace {
     File { folder: PathBuf },
     Postgres(Postgres),
+}
+
+/// What becomes of topics that no job takes.
+#[derive(Clone, Debug)]
+pub struct Discover {
+    /// whole names that are looked at; nothing: none are
+    pub topics: Option<Regex>,
+    pub mode: DiscoverMode,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DiscoverMode {
+    /// say the command that makes the job
+    Report,
+    /// make the table and the job, and ingest it
+    Auto,
 }
 
 /// One line of `bullion config show`.
@@ -172,6 +190,16 @@ fn validate(settings: &Settings, folder: &Path, guarded: bool, faults: &Faults) 
         })),
         _ => None,
     });
+    let mode = read.parsed("discover.mode", "report or auto", |text| match text {
+        "report" => Some(DiscoverMode::Report),
+        "auto" => Some(DiscoverMode::Auto),
+        _ => None,
+    });
+    let topics = read.optional("discover.topics").and_then(|_| {
+        read.parsed("discover.topics", "a regular expression", |text| {
+            Regex::new(&format!("^(?:{text})$")).ok()
+        })
+    });
     let properties = kafka::properties(&read, guarded);
     let security = kafka::security(&read, folder, &properties);
     Some(Config {
@@ -213,6 +241,10 @@ fn validate(settings: &Settings, folder: &Path, guarded: bool, faults: &Faults) 
         lease: Lease {
             place: place?,
             ttl: ttl?,
+        },
+        discover: Discover {
+            topics,
+            mode: mode?,
         },
         postgres,
         shown: show(settings),

@@ -37,7 +37,7 @@ const fn secret(key: &'static str, help: &'static str) -> Known {
     }
 }
 
-pub const SETTINGS: [Known; 37] = [
+pub const SETTINGS: [Known; 39] = [
     known(
         "jobs",
         Some("jobs"),
@@ -149,6 +149,16 @@ pub const SETTINGS: [Known; 37] = [
         "connect.ca_file",
         None,
         "PEM of the CA that signed its certificate (https); default: the system's",
+    ),
+    known(
+        "discover.topics",
+        None,
+        "regular expression of topics that should have a job",
+    ),
+    known(
+        "discover.mode",
+        Some("report"),
+        "what becomes of those that have none: report, or auto (a job is made)",
     ),
     known(
         "lease.kind",

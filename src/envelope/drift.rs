@@ -162,7 +162,9 @@ pub(super) fn of(
         Reason::OutOfRange | Reason::PrecisionLoss | Reason::BadValue => {
             let name = reject.column.as_deref()?;
             let column = plan.job.columns.iter().find(|c| c.source == name)?;
-            let source = source(name);
+            // digits that are sent as text are told by the database alone
+            let told = |field: &SourceField| field.kind != Type::String;
+            let source = source(name).filter(told);
             let wider = match &source {
                 Some(field) => column.kind.widened(&field.kind)? != column.kind,
                 None => !settled.contains(name),
@@ -203,12 +205,12 @@ fn other_key(plan: &Plan, key: &[u8]) -> Option<Vec<String>> {
     (!same && !plan.job.key.is_empty() && !fields.is_empty()).then_some(fields)
 }
 
-struct Parsed {
-    schema: Option<Value>,
-    payload: Map<String, Value>,
+pub(super) struct Parsed {
+    pub(super) schema: Option<Value>,
+    pub(super) payload: Map<String, Value>,
 }
 
-fn parsed(bytes: &[u8]) -> Option<Parsed> {
+pub(super) fn parsed(bytes: &[u8]) -> Option<Parsed> {
     let Ok(Value::Object(mut whole)) = serde_json::from_slice(bytes) else {
         return None;
     };

@@ -29,6 +29,7 @@ mod placeholder;
 mod rewrite;
 mod scalar;
 mod schema;
+mod shape;
 mod skeleton;
 mod text;
 mod value;
@@ -38,6 +39,7 @@ pub use decoder::{Decoder, Headers, LARGEST_MESSAGE, Message};
 pub use described::SourceField;
 pub use drift::{Changed, Drift, Field, Sources};
 pub use fate::{Fate, Reason, Reject, Skip};
+pub use shape::{RowShape, Shape};
 
 #[cfg(test)]
 pub(crate) mod tests;

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::envelope::Sources;
 use crate::error::Result;
 use crate::job::{Column, SilverJob};
+use crate::migrate::evolved;
 use crate::sink::clickhouse::{ClickHouse, literal, quote};
 
 /// What happened to a column.
@@ -84,6 +85,40 @@ pub async fn sources(clickhouse: &ClickHouse, ops: &str, job: &SilverJob) -> Res
 struct Source {
     field: String,
     source_type: String,
+}
+
+/// What the table says of itself and `ops.columns` does not: a process died between the two.
+pub async fn catch_up(
+    clickhouse: &ClickHouse,
+    ops: &str,
+    declared: &SilverJob,
+    decoded: &SilverJob,
+) -> Result<()> {
+    let undeclared = evolved::undeclared(declared, decoded);
+    if undeclared.is_empty() {
+        return Ok(());
+    }
+    let sql = format!(
+        "SELECT field, type AS source_type FROM {} WHERE job = {} AND state IN ('added', 'widened')",
+        table(ops),
+        literal(&declared.name)
+    );
+    let known = clickhouse.all::<Source>(&sql).await?;
+    let is_new = |column: &&&Column| {
+        let kind = column.kind.to_string();
+        !known
+            .iter()
+            .any(|event| event.field == column.source && event.source_type == kind)
+    };
+    let event = |column: &&Column| {
+        let state = match column.added {
+            Some(_) => State::Added,
+            None => State::Widened,
+        };
+        Event::new(decoded, state, column, "")
+    };
+    let events: Vec<Event> = undeclared.iter().filter(is_new).map(event).collect();
+    write(clickhouse, ops, &events).await
 }
 
 /// Everything that is known now, as events.

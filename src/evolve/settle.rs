@@ -142,6 +142,7 @@ impl Evolver {
         let after = evolved::job(&self.clickhouse, &self.silver, job).await?;
         check(&after, &steps)?;
         self.refresh_views(&after).await?;
+        failpoint::pass(Point::DdlDone).await;
         let events: Vec<Event> = steps
             .iter()
             .map(|step| Event::new(&after, step.state, &step.column, &step.resolved.spelled))

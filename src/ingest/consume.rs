@@ -9,10 +9,12 @@ use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
 
+use super::discovering::Discovering;
 use super::heartbeat::Heartbeats;
 use super::lane::{Landed, Lane};
 use super::status::Status;
-use crate::config::FirstStart;
+use crate::config::{Config, FirstStart};
+use crate::discover::Found;
 use crate::error::{Kind, Result, Retry};
 use crate::evolve::Evolver;
 use crate::failpoint::{self, Point};
@@ -26,6 +28,12 @@ const RECEIVE: Duration = Duration::from_millis(25);
 const COMMIT_AGAIN: Duration = Duration::from_secs(1);
 /// How often a process whose own partitions are done asks how far the rest of its group is.
 const ASK_GROUP: Duration = Duration::from_millis(250);
+
+/// How the loop ended.
+pub struct Ended {
+    pub lanes: Vec<Lane>,
+    pub found: Vec<Found>,
+}
 
 /// What the loop is made of.
 pub struct Consuming {
@@ -46,6 +54,8 @@ pub struct Consuming {
     pub shutdown: Shutdown,
     pub heartbeats: Heartbeats,
     pub evolver: Evolver,
+    pub discovering: Discovering,
+    pub config: Config,
     pub pace: Pace,
 }
 
@@ -121,7 +131,7 @@ impl Routes {
 
 impl Consuming {
     /// Runs until a signal, until caught up, or until every job has stopped; then drains.
-    pub fn run(mut self) -> Result<Vec<Lane>> {
+    pub fn run(mut self) -> Result<Ended> {
         loop {
             self.receive()?;
             self.consumer.check_welcome()?;
@@ -130,18 +140,23 @@ impl Consuming {
             self.look_at_next_topic();
             self.commit_landed();
             self.evolve();
+            self.discover()?;
             self.hand_over_due();
             self.mind_memory()?;
             self.tell();
             let over = self.shutdown.requested().is_some()
                 || self.is_caught_up()
-                || self.lanes.iter().all(|lane| lane.failed.is_some());
+                || (self.lanes.iter().all(|lane| lane.failed.is_some())
+                    && !self.discovering.is_on());
             if over {
                 break;
             }
         }
         self.drain();
-        Ok(self.lanes)
+        Ok(Ended {
+            lanes: self.lanes,
+            found: self.discovering.found,
+        })
     }
 
     fn receive(&mut self) -> Result<()> {
@@ -352,7 +367,7 @@ impl Consuming {
         let others: Vec<(Partition, i64)> =
             self.lanes.iter().flat_map(Lane::ends_of_others).collect();
         if others.is_empty() {
-            return self.pace.joined;
+            return self.pace.joined || self.lanes.is_empty();
         }
         if self.pace.ask_group.elapsed() < ASK_GROUP {
             return false;

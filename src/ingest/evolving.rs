@@ -66,7 +66,8 @@ impl Consuming {
                 }
                 continue;
             }
-            let written = lane.in_flight.is_settled();
+            // a parked batch may wait for messages that are kept here
+            let written = lane.in_flight.writing() == 0;
             let Some(evolving) = &mut lane.evolving else {
                 continue;
             };

@@ -3,6 +3,7 @@
 //! | file        | what it holds                                                            |
 //! |-------------|--------------------------------------------------------------------------|
 //! | `consume`   | the loop, on a thread of its own; commits only what landed               |
+//! | `discovering` | topics that appear get a lane                                          |
 //! | `drain`     | the end: what is under way is finished and committed                     |
 //! | `tell`      | counters, lags, freshness by heartbeats, `ops.checkpoints`               |
 //! | `rebalance` | partitions come and go: start offsets, drain before giving up            |
@@ -17,6 +18,7 @@
 
 mod breaker;
 mod consume;
+mod discovering;
 mod drain;
 mod evolving;
 mod heartbeat;
@@ -35,7 +37,8 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 pub use breaker::Breaker;
-use consume::{Consuming, Pace, Routes};
+use consume::{Consuming, Ended, Pace, Routes};
+use discovering::Discovering;
 use heartbeat::Heartbeats;
 pub use keep::Turn;
 pub use lane::Counters;
@@ -45,6 +48,7 @@ pub use status::Status;
 pub use write::{Target, Written};
 
 use crate::config::Config;
+use crate::discover::{Finder, Found};
 use crate::envelope::Sources;
 use crate::error::{Error, Kind, Result, Retry};
 use crate::evolve::{Evolver, record};
@@ -61,6 +65,8 @@ const LEAVING: Duration = Duration::from_millis(300);
 /// How a run of ingest ended, by job.
 pub struct Summary {
     pub jobs: BTreeMap<String, JobEnd>,
+    /// topics that no job took
+    pub found: Vec<Found>,
     pub seconds: f64,
 }
 
@@ -75,6 +81,8 @@ pub struct Request {
     pub until_caught_up: bool,
     /// a job whose messages are mostly rejected goes on: all of them are wanted as dead letters
     pub no_breaker: bool,
+    /// every declared job, where topics of none are to be looked for
+    pub discover: Option<Vec<SilverJob>>,
 }
 
 /// Reads the jobs' topics until a signal comes, or until each partition has reached the end it had at the start.
@@ -92,10 +100,12 @@ pub async fn run(
         })
         .await?
     };
-    let topics = prepared.topics();
-    prepared
-        .consumer
-        .subscribe(topics.iter().map(String::as_str))?;
+    let topics = Prepared::topics_of(&prepared.lanes, &prepared.consumer);
+    if !topics.is_empty() {
+        prepared
+            .consumer
+            .subscribe(topics.iter().map(String::as_str))?;
+    }
     let (landing, landed) = mpsc::channel();
     let consuming = Consuming {
         pace: Pace::new(prepared.lanes.len()),
@@ -115,8 +125,10 @@ pub async fn run(
         shutdown: shutdown.clone(),
         heartbeats: Heartbeats::default(),
         evolver: prepared.evolver,
+        discovering: prepared.discovering,
+        config: config.clone(),
     };
-    let lanes = consume_on_thread(consuming, shutdown).await?;
+    let ended = consume_on_thread(consuming, shutdown).await?;
     let end = |lane: Lane| {
         let name = lane.target.job.name.clone();
         (
@@ -128,7 +140,8 @@ pub async fn run(
         )
     };
     Ok(Summary {
-        jobs: lanes.into_iter().map(end).collect(),
+        jobs: ended.lanes.into_iter().map(end).collect(),
+        found: ended.found,
         seconds: began.elapsed().as_secs_f64(),
     })
 }
@@ -148,7 +161,7 @@ pub async fn peek(
 }
 
 /// librdkafka blocks, so it has a thread; after a signal nobody waits for it longer than the drain may take.
-async fn consume_on_thread(consuming: Consuming, shutdown: Shutdown) -> Result<Vec<Lane>> {
+async fn consume_on_thread(consuming: Consuming, shutdown: Shutdown) -> Result<Ended> {
     let (sender, receiver) = tokio::sync::oneshot::channel();
     let spawned = std::thread::Builder::new()
         .name("consume".to_owned())
@@ -190,6 +203,7 @@ struct Prepared {
     clickhouse: ClickHouse,
     consumer: Consumer,
     evolver: Evolver,
+    discovering: Discovering,
     lanes: Vec<Lane>,
     until_caught_up: bool,
 }
@@ -197,34 +211,30 @@ struct Prepared {
 async fn prepare(config: &Config, request: &Request) -> Result<Prepared> {
     let clickhouse = ClickHouse::connect(&config.clickhouse).await?;
     let consumer = Consumer::connect(&config.kafka)?;
-    let names = &config.clickhouse;
     let evolver = Evolver::new(config, &clickhouse);
-    let mut lanes = Vec::new();
-    for declared in &request.jobs {
-        let ready = ready(config, &evolver, &clickhouse, &consumer, declared).await;
-        let (job, sources, ready) = match ready {
-            Ok(ready) => (ready.job, ready.sources, Ok(ready.identity)),
-            Err(error) => (declared.clone(), Sources::default(), Err(error)),
-        };
-        let target = Target::new(job, clickhouse.clone(), &names.silver, &names.ops);
-        let mut lane = Lane::new(target, sources, budget(config));
-        if request.no_breaker {
-            lane.breaker = Breaker::off();
-        }
-        match ready {
-            Ok(identity) => {
-                if request.until_caught_up {
-                    lane.ends = ends(&consumer, &lane, identity.partitions)?;
-                }
-                lane.identity = Some(identity);
-            }
-            // every other job would meet the same: nothing can run now
-            Err(error) if is_shared(error.kind()) => return Err(error),
-            Err(error) => lane.fail(error.context(format!("job {}", declared.name))),
-        }
-        lanes.push(lane);
+    let mut discovering = Discovering::default();
+    if let Some(declared) = &request.discover {
+        discovering.finder = Finder::new(config, &clickhouse, declared)?;
+        discovering.begin().await?;
     }
-    if lanes.iter().all(|lane| lane.failed.is_some()) {
+    let preparing = Preparing {
+        config,
+        clickhouse: &clickhouse,
+        consumer: &consumer,
+        evolver: &evolver,
+        until_caught_up: request.until_caught_up,
+        no_breaker: request.no_breaker,
+    };
+    let mut lanes = Vec::new();
+    let made = discovering
+        .found
+        .iter()
+        .filter_map(|found| found.job.as_ref());
+    for declared in request.jobs.iter().chain(made) {
+        lanes.push(lane_of(&preparing, declared).await?);
+    }
+    let none_runs = lanes.iter().all(|lane| lane.failed.is_some());
+    if none_runs && !(lanes.is_empty() && discovering.is_on()) {
         let first = lanes.into_iter().find_map(|lane| lane.failed);
         return Err(first.unwrap_or_else(|| {
             Error::new(Kind::NotFound, "there is no silver job to run")
@@ -235,6 +245,7 @@ async fn prepare(config: &Config, request: &Request) -> Result<Prepared> {
         clickhouse,
         consumer,
         evolver,
+        discovering,
         lanes,
         until_caught_up: request.until_caught_up,
     })
@@ -243,6 +254,49 @@ async fn prepare(config: &Config, request: &Request) -> Result<Prepared> {
 /// A fault of what all jobs share, and not of one.
 fn is_shared(kind: Kind) -> bool {
     kind == Kind::Denied || kind.policy().retry != Retry::Never
+}
+
+/// What a lane is made with.
+struct Preparing<'a> {
+    config: &'a Config,
+    clickhouse: &'a ClickHouse,
+    consumer: &'a Consumer,
+    evolver: &'a Evolver,
+    until_caught_up: bool,
+    no_breaker: bool,
+}
+
+/// The job's lane, which has failed already where only this job cannot run.
+async fn lane_of(preparing: &Preparing<'_>, declared: &SilverJob) -> Result<Lane> {
+    let Preparing {
+        config,
+        clickhouse,
+        consumer,
+        ..
+    } = preparing;
+    let names = &config.clickhouse;
+    let ready = ready(config, preparing.evolver, clickhouse, consumer, declared).await;
+    let (job, sources, ready) = match ready {
+        Ok(ready) => (ready.job, ready.sources, Ok(ready.identity)),
+        Err(error) => (declared.clone(), Sources::default(), Err(error)),
+    };
+    let target = Target::new(job, (*clickhouse).clone(), &names.silver, &names.ops);
+    let mut lane = Lane::new(target, sources, budget(config));
+    if preparing.no_breaker {
+        lane.breaker = Breaker::off();
+    }
+    match ready {
+        Ok(identity) => {
+            if preparing.until_caught_up {
+                lane.ends = ends(consumer, &lane, identity.partitions)?;
+            }
+            lane.identity = Some(identity);
+        }
+        // every other job would meet the same: nothing can run now
+        Err(error) if is_shared(error.kind()) => return Err(error),
+        Err(error) => lane.fail(error.context(format!("job {}", declared.name))),
+    }
+    Ok(lane)
 }
 
 /// Partition → first offset that does not exist yet, of those that hold anything.
@@ -284,7 +338,10 @@ async fn ready(
     let bookkeeping = async {
         checkpoints::check_identity(clickhouse, &names.ops, &job, &identity).await?;
         match watches {
-            true => record::sources(clickhouse, &names.ops, &job).await,
+            true => {
+                record::catch_up(clickhouse, &names.ops, declared, &job).await?;
+                record::sources(clickhouse, &names.ops, &job).await
+            }
             false => Ok(Sources::default()),
         }
     };
@@ -304,8 +361,8 @@ async fn ready(
 
 impl Prepared {
     /// Topics of the jobs that can run, and the heartbeat topics of their connectors where they exist.
-    fn topics(&self) -> Vec<String> {
-        let running = self.lanes.iter().filter(|lane| lane.failed.is_none());
+    fn topics_of(lanes: &[Lane], consumer: &Consumer) -> Vec<String> {
+        let running = lanes.iter().filter(|lane| lane.failed.is_none());
         let mut topics: Vec<String> = running.map(|lane| lane.target.job.topic.clone()).collect();
         let mut beats: Vec<String> = topics
             .iter()
@@ -313,7 +370,7 @@ impl Prepared {
             .collect();
         beats.sort();
         beats.dedup();
-        beats.retain(|topic| self.consumer.identify(topic).is_ok());
+        beats.retain(|topic| consumer.identify(topic).is_ok());
         topics.extend(beats);
         topics
     }

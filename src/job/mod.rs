@@ -9,6 +9,7 @@ pub use gold::{
     Audit, Check, Dependency, GoldJob, STAGING, STAGING_INFIX, Severity, in_dependency_order,
     partition_expression, partition_id,
 };
+pub(crate) use silver::quoted;
 pub use silver::{
     Added, Column, DeletePolicy, Deletes, Encoding, Flattened, Format, LookupMiss, NewColumnPolicy,
     NullPolicy, Policies, SYSTEM_COLUMNS, Shape, SilverJob, ToastPolicy, TruncatePolicy,
@@ -113,6 +114,15 @@ impl Jobs {
             })
             .collect()
     }
+}
+
+/// One silver job from the text of its file, which need not be written yet.
+pub fn parse_silver(name: &str, file: &Path, text: &str) -> Result<SilverJob> {
+    let faults = Faults::default();
+    let document = Document::parse(file, text, &faults);
+    let job = silver::read(name, document.root(&faults));
+    faults.into_result()?;
+    job.ok_or_else(|| Error::new(Kind::Internal, "a fault of a job was not reported"))
 }
 
 /// The error for a job name that nobody declared.

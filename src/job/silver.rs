@@ -6,6 +6,7 @@ mod mongodb;
 mod read;
 
 pub use format::{Deletes, Flattened, Format, Shape, Wire};
+pub(crate) use line::quoted;
 pub use mongodb::{LookupMiss, WHOLE_DOCUMENT};
 pub use read::SYSTEM_COLUMNS;
 pub(super) use read::read;

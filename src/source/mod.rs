@@ -9,6 +9,7 @@ mod identity;
 mod message;
 mod partitions;
 mod properties;
+mod topics;
 mod welcome;
 
 use std::ffi::{CStr, c_char, c_int};
