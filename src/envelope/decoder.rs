@@ -38,12 +38,14 @@ pub struct Message<'a> {
 /// The value of a header, by its name; looked up only where a row depends on one, since listing them costs as much as
 /// decoding.
 #[derive(Clone, Copy, Default)]
-pub struct Headers<'a>(Option<&'a dyn Fn(&str) -> Option<Vec<u8>>>);
+pub struct Headers<'a>(Option<&'a Find<'a>>);
+
+type Find<'a> = dyn Fn(&str) -> Option<Vec<u8>> + 'a;
 
 impl<'a> Headers<'a> {
     pub const NONE: Headers<'static> = Headers(None);
 
-    pub fn of(find: &'a dyn Fn(&str) -> Option<Vec<u8>>) -> Headers<'a> {
+    pub fn of(find: &'a Find<'a>) -> Headers<'a> {
         Headers(Some(find))
     }
 

@@ -22,14 +22,17 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 /// "Too many parts" means that merges need time, not another try at once.
 const SLOW_PAUSE: Duration = Duration::from_secs(2);
 
+/// (key, number of its batch)
+type Awaited = BTreeSet<(Vec<u8>, u64)>;
+
 /// Where one job's batches go. Shared by all its writes.
 pub struct Target {
     pub job: SilverJob,
     pub clickhouse: ClickHouse,
     pub ops: String,
     pub(super) table: String,
-    /// (key, number of its batch): rows that are still to come
-    awaited: Arc<Mutex<BTreeSet<(Vec<u8>, u64)>>>,
+    /// rows that are still to come
+    awaited: Arc<Mutex<Awaited>>,
     /// how long rows wait for what other partitions hold
     pub(super) patience: Duration,
 }

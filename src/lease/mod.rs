@@ -33,7 +33,7 @@ enum Place {
     /// one host
     File(FileLease),
     /// several hosts
-    Postgres(PostgresLease),
+    Postgres(Box<PostgresLease>),
 }
 
 /// Renewals within one time-to-live: two may fail before the lease is lost.
@@ -50,7 +50,7 @@ impl Lease {
             }
             LeasePlace::Postgres(postgres) => {
                 let lease = PostgresLease::acquire(postgres, target, config.ttl, floor).await;
-                Place::Postgres(lease?)
+                Place::Postgres(Box::new(lease?))
             }
         };
         let held = Arc::new(Held {
