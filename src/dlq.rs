@@ -18,6 +18,7 @@ use crate::error::{Error, Kind, Result};
 use crate::ingest::Target;
 use crate::job::{Jobs, SilverJob, unknown_job};
 use crate::migrate;
+use crate::registry::{self, Registry};
 use crate::shutdown::Shutdown;
 use crate::sink::clickhouse::ClickHouse;
 use crate::sink::dead_letters::{self, Letter, Mark, Place};
@@ -110,6 +111,7 @@ impl Replay<'_> {
     async fn group(&self, job: SilverJob, group: &[Place], counted: &mut Counted) -> Result<()> {
         let names = &self.config.clickhouse;
         let target = Target::new(job, self.clickhouse.clone(), &names.silver, &names.ops).alone();
+        let registry = Registry::new(&self.config.registry)?;
         let mut decoder = Decoder::new(&target.job);
         for some in chunks(group) {
             if let Some(signal) = self.shutdown.requested() {
@@ -120,6 +122,10 @@ impl Replay<'_> {
             let mut resolved = Vec::new();
             for letter in letters {
                 let place = place_of(some, &letter);
+                registry::teach(registry.as_ref(), &mut decoder, &target.job, |decoder| {
+                    as_message(&letter, |message| decoder.missing_schema(message))
+                })
+                .await?;
                 if decode(&mut decoder, letter, &mut batch, counted)? {
                     resolved.extend(place);
                 }
@@ -143,6 +149,22 @@ impl Replay<'_> {
     }
 }
 
+/// The letter as the message that it was.
+fn as_message<T>(letter: &Letter, with: impl FnOnce(&Message<'_>) -> T) -> T {
+    let header = |name: &str| {
+        let mut headers = letter.headers.iter().rev();
+        headers.find(|(found, _)| found == name)?.1.clone()
+    };
+    with(&Message {
+        topic: &letter.topic,
+        partition: letter.partition,
+        offset: letter.offset,
+        key: letter.key.as_deref(),
+        value: letter.value.as_deref(),
+        headers: Headers::of(&header),
+    })
+}
+
 /// Whether the letter is one no more.
 fn decode(
     decoder: &mut Decoder,
@@ -150,19 +172,8 @@ fn decode(
     batch: &mut Batch,
     counted: &mut Counted,
 ) -> Result<bool> {
-    let header = |name: &str| {
-        let mut headers = letter.headers.iter().rev();
-        headers.find(|(found, _)| found == name)?.1.clone()
-    };
-    let message = Message {
-        topic: &letter.topic,
-        partition: letter.partition,
-        offset: letter.offset,
-        key: letter.key.as_deref(),
-        value: letter.value.as_deref(),
-        headers: Headers::of(&header),
-    };
-    match decoder.decode(&message, &mut batch.rows) {
+    let fate = as_message(&letter, |message| decoder.decode(message, &mut batch.rows));
+    match fate {
         Fate::Row => {
             counted.rows += 1;
             batch.note_doubt(|| DeadLetter {

@@ -41,6 +41,7 @@ pub mod lease;
 pub mod ledger;
 pub mod migrate;
 pub mod progress;
+pub mod registry;
 pub mod replay;
 pub mod schedule;
 pub mod shutdown;

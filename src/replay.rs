@@ -23,6 +23,7 @@ use crate::error::{Error, Kind, Result};
 use crate::ingest::{Breaker, Target, Turn, Written, dead_letter};
 use crate::job::SilverJob;
 use crate::progress::Progress;
+use crate::registry::{self, Registry};
 use crate::shutdown::Shutdown;
 use crate::sink::clickhouse::ClickHouse;
 use crate::source::{Consumer, Item, Partition, RawMessage};
@@ -150,6 +151,7 @@ impl Replay {
         let budget = usize::try_from(config.memory_budget).unwrap_or(usize::MAX);
         let mut work = Work {
             decoder: Decoder::new(&target.job),
+            registry: Registry::new(&config.registry)?,
             batch: Batch::new(&target.job),
             target: Arc::new(target),
             most_bytes: budget / BATCHES_HELD,
@@ -234,6 +236,7 @@ impl Replay {
 struct Work {
     target: Arc<Target>,
     decoder: Decoder,
+    registry: Option<Registry>,
     batch: Batch,
     most_bytes: usize,
     breaker: Breaker,
@@ -259,6 +262,13 @@ impl Work {
             value: raw.value(),
             headers: Headers::of(&header),
         };
+        if self.decoder.missing_schema(&message).is_some() {
+            let teaching =
+                registry::teach(self.registry.as_ref(), &mut self.decoder, job, |decoder| {
+                    decoder.missing_schema(&message)
+                });
+            self.runtime.block_on(teaching)?;
+        }
         self.replayed.messages += 1;
         let mut rejected = None;
         match self.decoder.decode(&message, &mut self.batch.rows) {

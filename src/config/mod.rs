@@ -40,6 +40,7 @@ pub struct Config {
     pub postgres: Postgres,
     pub mysql: Mysql,
     pub connect: Connect,
+    pub registry: Registry,
     pub lease: Lease,
     pub discover: Discover,
     shown: Vec<Shown>,
@@ -73,6 +74,14 @@ pub struct Connect {
     pub password: Option<SecretString>,
     /// PEM; where none is named, the system's
     pub ca_file: Option<PathBuf>,
+}
+
+#[derive(Clone, Debug)]
+pub struct Registry {
+    pub url: Option<String>,
+    pub ca_file: Option<PathBuf>,
+    pub user: Option<String>,
+    pub password: Option<SecretString>,
 }
 
 #[derive(Clone, Debug)]
@@ -237,6 +246,14 @@ fn validate(settings: &Settings, folder: &Path, guarded: bool, faults: &Faults) 
             user: read.optional("connect.user"),
             password: read.secret("connect.password"),
             ca_file: read.file("connect.ca_file", folder),
+        },
+        registry: Registry {
+            url: read
+                .optional("registry.url")
+                .map(|_| read.http_url("registry.url")),
+            ca_file: read.file("registry.ca_file", folder),
+            user: read.optional("registry.user"),
+            password: read.secret("registry.password"),
         },
         lease: Lease {
             place: place?,

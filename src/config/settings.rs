@@ -37,7 +37,7 @@ const fn secret(key: &'static str, help: &'static str) -> Known {
     }
 }
 
-pub const SETTINGS: [Known; 39] = [
+pub const SETTINGS: [Known; 43] = [
     known(
         "jobs",
         Some("jobs"),
@@ -160,6 +160,18 @@ pub const SETTINGS: [Known; 39] = [
         Some("report"),
         "what becomes of those that have none: report, or auto (a job is made)",
     ),
+    known(
+        "registry.url",
+        None,
+        "schema registry with Confluent's interface, for formats of avro",
+    ),
+    known(
+        "registry.ca_file",
+        None,
+        "PEM of the CA that signed its certificate (https); default: the system's",
+    ),
+    known("registry.user", None, "basic-auth user of the registry"),
+    secret("registry.password", "basic-auth password of the registry"),
     known(
         "lease.kind",
         Some("file"),

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::avro::Schema;
 use super::drift::{self, Drift, Sources};
 use super::fate::{Fate, Reason, Reject, Skip};
 use super::image::{Part, Plan, Progress};
@@ -149,6 +150,19 @@ impl Decoder {
     /// When the source made the last decoded change, or the connector its heartbeat: milliseconds since 1970.
     pub fn source_time(&self) -> Option<i64> {
         self.source_time
+    }
+
+    /// The schema that the message needs and nobody has told yet; without it the message is rejected.
+    #[inline]
+    pub fn missing_schema(&self, message: &Message<'_>) -> Option<u32> {
+        self.rewrite.as_ref()?.missing_schema(message)
+    }
+
+    /// What the registry has under this id; nothing where that is no schema to decode by.
+    pub fn learn_schema(&mut self, id: u32, schema: Option<Schema>) {
+        if let Some(rewrite) = &mut self.rewrite {
+            rewrite.learn_schema(id, schema);
+        }
     }
 
     /// Appends exactly one row for [`Fate::Row`], and nothing otherwise.

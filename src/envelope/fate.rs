@@ -96,6 +96,10 @@ pub enum Reason {
     UnitUnknown,
     /// an update that tells what changed in a document, but not the document
     PatchOnly,
+    /// the schema registry has no schema of the message's id, or none that is Avro
+    UnknownSchema,
+    /// bytes that are not what their schema describes
+    BadAvro,
     /// a document whose text is no Extended JSON
     BadDocument,
     /// an id that is a text, in a column where ObjectIds read the same
@@ -133,6 +137,8 @@ impl Reason {
             Reason::TooDeep => "too_deep",
             Reason::UnitUnknown => "unit_unknown",
             Reason::PatchOnly => "patch_only",
+            Reason::UnknownSchema => "unknown_schema",
+            Reason::BadAvro => "bad_avro",
             Reason::BadDocument => "bad_document",
             Reason::AmbiguousId => "ambiguous_id",
             Reason::BadOffset => "bad_offset",

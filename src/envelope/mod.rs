@@ -13,6 +13,7 @@
     deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)
 )]
 
+mod avro;
 mod decoder;
 mod described;
 mod document;
@@ -35,6 +36,7 @@ mod text;
 mod value;
 mod walk;
 
+pub use avro::Schema;
 pub use decoder::{Decoder, Headers, LARGEST_MESSAGE, Message};
 pub use described::SourceField;
 pub use drift::{Changed, Drift, Field, Sources};

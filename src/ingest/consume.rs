@@ -18,6 +18,7 @@ use crate::discover::Found;
 use crate::error::{Kind, Result, Retry};
 use crate::evolve::Evolver;
 use crate::failpoint::{self, Point};
+use crate::registry::Registry;
 use crate::shutdown::Shutdown;
 use crate::sink::clickhouse::ClickHouse;
 use crate::source::{Consumer, Item, Partition, RawMessage};
@@ -56,6 +57,7 @@ pub struct Consuming {
     pub evolver: Evolver,
     pub discovering: Discovering,
     pub config: Config,
+    pub registry: Option<Registry>,
     pub pace: Pace,
 }
 
@@ -139,6 +141,7 @@ impl Consuming {
             self.look_for_lost_topics();
             self.look_at_next_topic();
             self.commit_landed();
+            self.mind_schemas();
             self.evolve();
             self.discover()?;
             self.hand_over_due();
@@ -335,10 +338,10 @@ impl Consuming {
         let over = held > self.budget;
         for (lane, paused) in self.lanes.iter().zip(&mut self.pace.paused) {
             // with hysteresis: a resumed partition is fetched anew
-            let relieved = held < self.budget / 2 && !lane.is_blocked() && lane.evolving.is_none();
+            let relieved = held < self.budget / 2 && !lane.is_blocked() && !lane.is_keeping();
             let wanted = lane.failed.is_some()
                 || over
-                || lane.evolving.is_some()
+                || lane.is_keeping()
                 || (lane.is_full() && lane.is_blocked())
                 || (*paused && !relieved);
             if wanted != *paused && !lane.owned.is_empty() {

@@ -11,19 +11,23 @@ use tokio::sync::oneshot;
 use super::breaker::Breaker;
 use super::evolving::Evolving;
 use super::keep::Turn;
+use super::schemas::Waiting;
 use super::start;
 use super::write::{Target, Written};
 use crate::batch::{Batch, DeadLetter};
 use crate::checkpoint::InFlight;
 use crate::column;
-use crate::envelope::{Decoder, Fate, Headers, Message, Reason, Reject, Sources};
-use crate::error::{Error, Result};
+use crate::envelope::{Decoder, Fate, Headers, Message, Reason, Reject, Schema, Sources};
+use crate::error::{Error, Kind, Result};
 use crate::evolve::Event;
-use crate::job::SilverJob;
+use crate::job::{Format, SilverJob, Wire};
 use crate::source::{Consumer, Identity, Partition, RawMessage};
 
 /// Writes under way per job: one is encoded while ClickHouse works on the other.
 const MOST_IN_FLIGHT: usize = 2;
+
+/// So many messages at the start that a registry has framed say that the job is wrong, not they.
+const FRAMED_AT_START: u64 = 3;
 
 pub struct Lane {
     pub target: Arc<Target>,
@@ -41,6 +45,8 @@ pub struct Lane {
     pub ends: BTreeMap<i32, i64>,
     /// the table is being changed for a message; later ones wait behind it
     pub(super) evolving: Option<Evolving>,
+    /// messages that wait for a schema
+    pub(super) waiting: Option<Waiting>,
     /// for `ops.columns`
     pub(super) events: Vec<Event>,
     most_bytes: usize,
@@ -102,6 +108,7 @@ impl Lane {
             missing_since: None,
             ends: BTreeMap::new(),
             evolving: None,
+            waiting: None,
             events: Vec::new(),
             most_bytes: budget / 5,
             decoder: Decoder::new(&target.job).knowing(sources),
@@ -114,6 +121,15 @@ impl Lane {
             owned: BTreeMap::new(),
             target: Arc::new(target),
         }
+    }
+
+    /// Messages are kept, because something else has to happen first.
+    pub fn is_keeping(&self) -> bool {
+        self.evolving.is_some() || self.waiting.is_some()
+    }
+
+    pub(super) fn learn_schema(&mut self, id: u32, schema: Option<Schema>) {
+        self.decoder.learn_schema(id, schema);
     }
 
     /// Gives the message its fate.
@@ -130,6 +146,10 @@ impl Lane {
             evolving.keep(raw);
             return;
         }
+        if let Some(waiting) = &mut self.waiting {
+            waiting.keep(raw);
+            return;
+        }
         let header = |name: &str| raw.header(name).map(<[u8]>::to_vec);
         let message = Message {
             topic: &self.target.job.topic,
@@ -139,6 +159,10 @@ impl Lane {
             value: raw.value(),
             headers: Headers::of(&header),
         };
+        if let Some(id) = self.decoder.missing_schema(&message) {
+            self.waiting = Some(Waiting::new(id, raw, now));
+            return;
+        }
         self.counters.messages += 1;
         let fate = self.decoder.decode(&message, &mut self.batch.rows);
         let mut rejected = None;
@@ -165,7 +189,12 @@ impl Lane {
                     self.note_missing(field);
                 }
                 rejected = Some(reject.reason.as_str());
+                let framed = reject.reason == Reason::WrongEncoding;
                 self.reject(raw, reject);
+                if framed && self.starts_framed(raw) {
+                    self.fail(framed_by_registry(&self.target.job));
+                    return;
+                }
             }
             Fate::Fail(error) => {
                 let place = format!("partition {} offset {}", raw.partition(), raw.offset());
@@ -179,6 +208,16 @@ impl Lane {
         self.mind_breaker(rejected);
     }
 
+    /// Whether a registry has framed every message so far, and there were enough of them to be no accident.
+    #[cold]
+    fn starts_framed(&self, raw: &RawMessage<'_>) -> bool {
+        let wrong = self.counters.rejects.get(Reason::WrongEncoding.as_str());
+        self.counters.messages == FRAMED_AT_START
+            && wrong == Some(&FRAMED_AT_START)
+            && self.target.job.format.wire == Wire::Json
+            && raw.value().and_then(<[u8]>::first) == Some(&0)
+    }
+
     /// The partition ends at `next`: what lies between (control records) needs no fate.
     pub fn reach_end(&mut self, partition: i32, next: i64, now: Instant) {
         let moves = self
@@ -186,7 +225,7 @@ impl Lane {
             .get(&partition)
             .is_some_and(|owned| owned.next < next);
         // what is kept is not received yet
-        if self.failed.is_none() && self.evolving.is_none() && moves {
+        if self.failed.is_none() && !self.is_keeping() && moves {
             self.cover(partition, next, None, now);
         }
     }
@@ -234,6 +273,7 @@ impl Lane {
         tracing::error!(job = self.target.job.name, %error, next = error.advice(), "job stopped, its topic is paused");
         self.batch = Batch::new(&self.target.job);
         self.evolving = None;
+        self.waiting = None;
         self.failed = Some(error);
     }
 
@@ -310,7 +350,8 @@ impl Lane {
 
     /// Memory of rows that are not durable yet. A batch on its way is there as a sorted block and as a request, too.
     pub fn bytes(&self) -> usize {
-        let kept = self.evolving.as_ref().map_or(0, Evolving::bytes);
+        let kept = self.evolving.as_ref().map_or(0, Evolving::bytes)
+            + self.waiting.as_ref().map_or(0, Waiting::bytes);
         self.batch.bytes() + 2 * self.in_flight.bytes() + kept
     }
 
@@ -393,6 +434,9 @@ impl Lane {
         if let Some(evolving) = &mut self.evolving {
             evolving.forget(partition);
         }
+        if let Some(waiting) = &mut self.waiting {
+            waiting.forget(partition);
+        }
     }
 }
 
@@ -410,4 +454,22 @@ pub fn dead_letter(job: &SilverJob, raw: &RawMessage<'_>, reject: Reject) -> Dea
         headers: raw.headers(),
         message_time: raw.timestamp(),
     }
+}
+
+fn framed_by_registry(job: &SilverJob) -> Error {
+    let message = format!(
+        "job {}: the messages of topic {} are framed by a schema registry, and {} is not",
+        job.name,
+        job.topic,
+        job.format.as_str()
+    );
+    let avro = Format {
+        wire: Wire::Avro,
+        ..job.format
+    };
+    let word = avro.as_str();
+    Error::new(Kind::Mismatch, message).advise(format!(
+        "write `format = \"{word}\"` into jobs/silver/{}.toml and set registry.url",
+        job.name
+    ))
 }

@@ -8,6 +8,7 @@
 //! | `tell`      | counters, lags, freshness by heartbeats, `ops.checkpoints`               |
 //! | `rebalance` | partitions come and go: start offsets, drain before giving up            |
 //! | `evolving`  | a job waits while its table follows its source                           |
+//! | `schemas`   | a job waits for a schema of the registry                                 |
 //! | `lane`      | one job: decoder, batch, batches under way                               |
 //! | `breaker`   | stops a job whose input is mostly rejects                                |
 //! | `write`     | one batch becomes durable, with retries by kind of error                 |
@@ -26,6 +27,7 @@ mod keep;
 mod lane;
 mod peek;
 mod rebalance;
+mod schemas;
 mod start;
 mod status;
 mod tell;
@@ -54,6 +56,7 @@ use crate::error::{Error, Kind, Result, Retry};
 use crate::evolve::{Evolver, record};
 use crate::job::SilverJob;
 use crate::migrate;
+use crate::registry::Registry;
 use crate::shutdown::{DRAIN_DEADLINE, Shutdown};
 use crate::sink::checkpoints;
 use crate::sink::clickhouse::ClickHouse;
@@ -127,6 +130,7 @@ pub async fn run(
         evolver: prepared.evolver,
         discovering: prepared.discovering,
         config: config.clone(),
+        registry: Registry::new(&config.registry)?,
     };
     let ended = consume_on_thread(consuming, shutdown).await?;
     let end = |lane: Lane| {

@@ -10,6 +10,7 @@ use crate::envelope::{Decoder, Fate, Headers, Message};
 use crate::error::{Kind, Result};
 use crate::job::SilverJob;
 use crate::migrate::evolved;
+use crate::registry::{self, Registry};
 use crate::sink::checkpoints;
 use crate::sink::clickhouse::ClickHouse;
 use crate::source::{Consumer, Item, Partition};
@@ -20,6 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// One line for each of the next `count` messages of each job.
 pub async fn peek(config: &Config, jobs: &[SilverJob], count: usize) -> Result<Vec<String>> {
     let clickhouse = ClickHouse::connect(&config.clickhouse).await?;
+    let registry = Registry::new(&config.registry)?;
     let mut lines = Vec::new();
     for job in jobs {
         let job = &evolved::job(&clickhouse, &config.clickhouse.silver, job).await?;
@@ -58,17 +60,18 @@ pub async fn peek(config: &Config, jobs: &[SilverJob], count: usize) -> Result<V
             }
         }
         consumer.assign_exactly(&starts)?;
-        lines.extend(show(&mut consumer, job, count, left));
+        lines.extend(show(&mut consumer, registry.as_ref(), job, count, left).await?);
     }
     Ok(lines)
 }
 
-fn show(
+async fn show(
     consumer: &mut Consumer,
+    registry: Option<&Registry>,
     job: &SilverJob,
     count: usize,
     mut left: BTreeMap<i32, i64>,
-) -> Vec<String> {
+) -> Result<Vec<String>> {
     let mut decoder = Decoder::new(job);
     let mut rows = Rows::new(job);
     let mut lines = Vec::new();
@@ -86,6 +89,10 @@ fn show(
                         value: raw.value(),
                         headers: Headers::of(&header),
                     };
+                    registry::teach(registry, &mut decoder, job, |decoder| {
+                        decoder.missing_schema(&message)
+                    })
+                    .await?;
                     let doubts = rows.doubts().len();
                     let fate = match decoder.decode(&message, &mut rows) {
                         Fate::Row if rows.doubts().len() > doubts => {
@@ -115,7 +122,7 @@ fn show(
             }
         }
     }
-    lines
+    Ok(lines)
 }
 
 /// Columns of the last row whose values are those that the row had before.

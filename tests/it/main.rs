@@ -1,5 +1,6 @@
 //! One binary for every test on real parts.
 
+mod avro;
 mod backfill;
 mod bad_input;
 mod bad_topic;

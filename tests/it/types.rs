@@ -8,9 +8,11 @@ mod spelling;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use crate::support::{Engine, Project, Source};
+use crate::support::{Engine, Project, Source, stack};
 use cases::{Case, PREPARE, cases, precise_cases};
 
+/// The format of the jobs that `bullion new silver` writes.
+const JSON: &str = "debezium-json";
 /// How long Debezium may take to publish what was committed.
 const PUBLISHED: Duration = Duration::from_secs(60);
 /// Changed rows start here, so that they and the snapshot's rows have the same values.
@@ -20,7 +22,7 @@ const MOVED: usize = 10_000;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_type_arrives_as_it_is() {
-    values_arrive("types_plain", &[], &cases()).await;
+    values_arrive("types_plain", JSON, &[], &cases()).await;
 }
 
 /// The schema says how each value is written, so the same job reads another connector's messages.
@@ -31,10 +33,44 @@ async fn every_type_arrives_as_it_is_under_embedded_schemas() {
         ("decimal.handling.mode", "precise"),
     ];
     let cases = precise_cases();
-    values_arrive("types_schema", &settings, &cases).await;
+    values_arrive("types_schema", JSON, &settings, &cases).await;
 }
 
-async fn values_arrive(name: &str, settings: &[(&str, &str)], cases: &[Case]) {
+/// The same values from Avro, whose units and scales a registry keeps.
+#[tokio::test(flavor = "multi_thread")]
+async fn every_type_arrives_as_it_is_in_avro() {
+    let api = stack("BULLION_REGISTRY_API");
+    let mut settings = vec![
+        ("decimal.handling.mode", "precise"),
+        ("schema.name.adjustment.mode", "avro"),
+    ];
+    let converters = avro_converters(&api);
+    settings.extend(
+        converters
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str())),
+    );
+    values_arrive("types_avro", "debezium-avro", &settings, &precise_cases()).await;
+}
+
+/// Apicurio's converter in Confluent's framing, for keys and for values.
+fn avro_converters(api: &str) -> Vec<(String, String)> {
+    let of = |part: &str| {
+        let set = |name: &str, value: &str| (format!("{part}.converter{name}"), value.to_owned());
+        [
+            set("", "io.apicurio.registry.utils.converter.AvroConverter"),
+            set(".apicurio.registry.url", api),
+            set(".apicurio.registry.auto-register", "true"),
+            set(".apicurio.registry.find-latest", "true"),
+            set(".apicurio.registry.as-confluent", "true"),
+            set(".apicurio.registry.use-id", "contentId"),
+            set(".apicurio.registry.headers.enabled", "false"),
+        ]
+    };
+    ["key", "value"].into_iter().flat_map(of).collect()
+}
+
+async fn values_arrive(name: &str, format: &str, settings: &[(&str, &str)], cases: &[Case]) {
     let (mut project, source) = (
         Project::new(name, &Engine::of_stack()).await,
         Source::new(name).await,
@@ -46,7 +82,7 @@ async fn values_arrive(name: &str, settings: &[(&str, &str)], cases: &[Case]) {
         source.run(&insert(cases, row, row)).await;
     }
     source.publish(&["types"], settings).await;
-    make_job(&mut project, &source, "types");
+    make_job(&mut project, &source, "types", format);
     assert_same(&project, &source, cases, "the snapshot").await;
 
     for row in 0..rows {
@@ -84,7 +120,7 @@ async fn values_arrive(name: &str, settings: &[(&str, &str)], cases: &[Case]) {
 }
 
 /// Writes the job by looking at the source, as a user does, and makes its table.
-fn make_job(project: &mut Project, source: &Source, table: &str) {
+fn make_job(project: &mut Project, source: &Source, table: &str, format: &str) {
     project.set("BULLION_POSTGRES_URL", &source.url());
     let from = format!("public.{table}");
     let prefix = source.name.as_str();
@@ -97,6 +133,13 @@ fn make_job(project: &mut Project, source: &Source, table: &str) {
         "--topic-prefix",
         prefix,
     ]);
+    if format != JSON {
+        project.set("BULLION_REGISTRY_URL", &stack("BULLION_REGISTRY_URL"));
+        let file = format!("jobs/silver/{table}.toml");
+        let job = std::fs::read_to_string(project.path(&file)).unwrap();
+        assert!(job.contains(JSON), "{job}");
+        project.write(&file, &job.replace(JSON, format));
+    }
     project.succeed(&["check"]);
     project.succeed(&["migrate"]);
 }

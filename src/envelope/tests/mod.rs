@@ -1,5 +1,6 @@
 //! What a job decodes, told in messages.
 
+mod avro;
 mod captured;
 mod corpus;
 mod drift;

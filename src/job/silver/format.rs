@@ -9,12 +9,6 @@ pub(super) const FORMATS: [(&str, Format); 6] = [
     ("mongodb-json", Format::new(Shape::Mongodb, Wire::Json)),
     ("mongodb-avro", Format::new(Shape::Mongodb, Wire::Avro)),
 ];
-/// Those that nothing decodes yet.
-pub(super) const PLANNED: [Format; 3] = [
-    Format::new(Shape::Envelope, Wire::Avro),
-    Format::new(Shape::Flattened, Wire::Avro),
-    Format::new(Shape::Mongodb, Wire::Avro),
-];
 pub(super) const DELETES: [(&str, Deletes); 3] = [
     ("tombstone", Deletes::Tombstone),
     ("rewrite", Deletes::Rewrite),

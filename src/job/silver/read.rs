@@ -4,7 +4,7 @@ use crate::column::Type;
 use crate::document::{Entry, Located, Section};
 use crate::fault::suggestion;
 
-use super::format::{DELETES as SHOWN_DELETES, FORMATS, PLANNED};
+use super::format::{DELETES as SHOWN_DELETES, FORMATS};
 use super::mongodb::{self, LOOKUP_MISSES};
 use super::{
     Column, DeletePolicy, Deletes, Encoding, Flattened, Format, NewColumnPolicy, NullPolicy,
@@ -115,9 +115,6 @@ pub(in crate::job) fn read(name: &str, root: Section<'_>) -> Option<SilverJob> {
 fn format(root: &Section<'_>) -> Format {
     let format = root.choice("format", &FORMATS);
     let format = format.unwrap_or(Format::DEBEZIUM_JSON);
-    if PLANNED.contains(&format) {
-        root.fault(0, format!("`format`: {} is not read yet", format.as_str()));
-    }
     format
 }
 

@@ -2,7 +2,7 @@
 
 use crate::support::{Engine, Project, Source, wait_for};
 
-use super::{PUBLISHED, make_job};
+use super::{JSON, PUBLISHED, make_job};
 
 const TABLE: &str = "
     CREATE TABLE odd (id bigint PRIMARY KEY, at timestamp, moment timestamptz, day date, amount numeric(10, 2), note text);
@@ -41,7 +41,7 @@ async fn what_silver_cannot_hold_is_a_dead_letter_and_the_rest_goes_on() {
     source.run(TABLE).await;
     insert_all(&source, 0).await;
     source.publish(&["odd"], &[]).await;
-    make_job(&mut project, &source, "odd");
+    make_job(&mut project, &source, "odd", JSON);
     insert_all(&source, STREAMED).await;
     // the update says nothing of the note, and neither does the row that its change of key makes
     let wide = "SELECT string_agg(md5(n::text), '') FROM generate_series(1, 300) n";
