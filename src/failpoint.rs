@@ -23,6 +23,12 @@ pub enum Point {
     CheckpointWritten,
     /// a table was changed for rows that are not inserted yet
     DdlDone,
+    /// of `resync`: its shadow table is made
+    ResyncBegun,
+    ResyncFilled,
+    ResyncSwapped,
+    ResyncCopied,
+    ResyncDropped,
 }
 
 /// On a thread that may block.
@@ -49,7 +55,7 @@ mod armed {
     use super::Point;
 
     const VARIABLE: &str = "BULLION_FAILPOINT";
-    const POINTS: [(&str, Point); 9] = [
+    const POINTS: [(&str, Point); 14] = [
         ("after-poll", Point::AfterPoll),
         ("decoded", Point::Decoded),
         ("dead-letters-written", Point::DeadLettersWritten),
@@ -59,6 +65,11 @@ mod armed {
         ("during-commit", Point::DuringCommit),
         ("checkpoint-written", Point::CheckpointWritten),
         ("ddl-done", Point::DdlDone),
+        ("resync-begun", Point::ResyncBegun),
+        ("resync-filled", Point::ResyncFilled),
+        ("resync-swapped", Point::ResyncSwapped),
+        ("resync-copied", Point::ResyncCopied),
+        ("resync-dropped", Point::ResyncDropped),
     ];
 
     struct Armed {

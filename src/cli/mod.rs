@@ -14,6 +14,7 @@ mod migrate;
 mod new;
 pub mod out;
 mod replay;
+mod resync;
 mod schedule;
 mod sql;
 mod verify;
@@ -105,6 +106,8 @@ enum Command {
     Replay(replay::Args),
     /// Hold silver against its source database, and repair what differs
     Verify(verify::Args),
+    /// Build a silver table anew from its source, and put it in the old one's place at once
+    Resync(resync::Args),
     /// Build windows of gold jobs
     Gold(gold::Args),
     /// Build many windows of one gold job; started again, it goes on where it stopped
@@ -230,6 +233,7 @@ impl Command {
             Command::Dlq(args) => dlq::run(args, context).await,
             Command::Replay(args) => replay::run(args, context).await,
             Command::Verify(args) => verify::run(args, context).await,
+            Command::Resync(args) => resync::run(args, context).await,
             Command::Gold(args) => gold::run(args, context).await,
             Command::Backfill(args) => backfill::run(args, context).await,
             Command::Schedule(args) => schedule::run(args, context).await,

@@ -131,13 +131,13 @@ fn show(job: &SilverJob, report: &Report) {
             repaired.written, repaired.removed
         ));
         for (count, what) in [
-            (repaired.newer, "changed meanwhile, left to ingest"),
+            (repaired.left.newer, "changed meanwhile, left to ingest"),
             (
-                repaired.waiting,
+                repaired.left.waiting,
                 "not written: silver does not know their partition before ingest has caught up",
             ),
             (
-                repaired.exhausted,
+                repaired.left.exhausted,
                 "not written: rewritten 255 times at the same offset",
             ),
         ] {
@@ -214,8 +214,8 @@ fn outcome(job: &SilverJob, report: &Report) -> Outcome {
         outcome = outcome.with(
             "repaired",
             json!({
-                "written": repaired.written, "removed": repaired.removed, "newer": repaired.newer,
-                "waiting": repaired.waiting, "refused": repaired.refused, "exhausted": repaired.exhausted,
+                "written": repaired.written, "removed": repaired.removed, "newer": repaired.left.newer,
+                "waiting": repaired.left.waiting, "refused": repaired.refused, "exhausted": repaired.left.exhausted,
             }),
         );
     }

@@ -148,14 +148,26 @@ impl<'a> Stored<'a> {
 
     /// The newest row of each key, those included that readers do not see.
     pub async fn newest(&self, span: Span<'_>) -> Result<Vec<(Key, Newest)>> {
+        self.newest_of(span, None).await
+    }
+
+    /// The same of the first so many keys, in the order of the table.
+    pub async fn first_newest(&self, span: Span<'_>, most: usize) -> Result<Vec<(Key, Newest)>> {
+        self.newest_of(span, Some(most)).await
+    }
+
+    async fn newest_of(&self, span: Span<'_>, most: Option<usize>) -> Result<Vec<(Key, Newest)>> {
         let names: Vec<String> = self.key.iter().map(|(name, _)| quote(name)).collect();
+        let names = names.join(", ");
+        let page = most.map_or_else(String::new, |most| {
+            format!(" ORDER BY {names} LIMIT {most} SETTINGS optimize_aggregation_in_order = 1")
+        });
         let sql = format!(
             "SELECT {} AS key, argMax(_partition, _version) AS partition, max(_version) AS version, \
-             argMax(_deleted, _version) AS deleted FROM {} WHERE {} GROUP BY {}",
+             argMax(_deleted, _version) AS deleted FROM {} WHERE {} GROUP BY {names}{page}",
             self.key_bytes(),
             self.table,
             self.condition(span),
-            names.join(", ")
         );
         let rows = self.clickhouse.all::<Version>(&sql).await?;
         let newest = |row: Version| {
@@ -167,6 +179,16 @@ impl<'a> Stored<'a> {
             (self.key_of(row.key), newest)
         };
         Ok(rows.into_iter().map(newest).collect())
+    }
+
+    /// Copies the rows of some keys, as a reader sees them, into another table.
+    pub async fn copy_current(&self, to: &str, columns: &str, keys: &[Key]) -> Result<()> {
+        let sql = format!(
+            "INSERT INTO {to} ({columns}) SELECT {columns} FROM {} FINAL WHERE _deleted = 0 AND {}",
+            self.table,
+            self.condition(Span::Keys(keys))
+        );
+        self.clickhouse.execute(&sql).await
     }
 
     fn row_hash(&self) -> String {

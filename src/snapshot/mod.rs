@@ -10,6 +10,7 @@
 //! | `form`, `array`, `copy` | PostgreSQL's text to JSON |
 //! | `reader` | the snapshot: chunks of all rows, or the rows of some keys |
 //! | `version` | which version such a row gets, so that every later change wins and no earlier one does |
+//! | `stamping` | rows and deletes under those versions, ready to be inserted |
 //! | `ends` | how far the topic is, and whether ingest has passed that |
 
 mod array;
@@ -18,9 +19,11 @@ mod ends;
 mod form;
 mod reader;
 mod reading;
+mod stamping;
 mod version;
 
 pub use ends::{Behind, Reached, behind, reached};
 pub use reader::{Chunk, Chunks, Refused, Snapshot};
 pub use reading::{LeftOut, Reading};
+pub use stamping::{Left, Stamping};
 pub use version::{Ends, Known, NoRoom, Stamp, UNKNOWN_PARTITION};

@@ -13,6 +13,7 @@
 use std::collections::BTreeMap;
 
 use crate::column::version;
+use crate::sink::stored::Newest;
 
 /// Stands in `_partition` of a row whose key silver had never met: nobody knows where its changes will come.
 pub const UNKNOWN_PARTITION: i32 = -1;
@@ -31,6 +32,15 @@ pub struct Ends {
 pub struct Known {
     pub partition: i32,
     pub version: u64,
+}
+
+impl From<Newest> for Known {
+    fn from(newest: Newest) -> Known {
+        Known {
+            partition: newest.partition,
+            version: newest.version,
+        }
+    }
 }
 
 /// What a row that was read from the source carries.
@@ -56,6 +66,16 @@ impl Ends {
 
     pub fn iter(&self) -> impl Iterator<Item = (i32, i64)> {
         self.ends.iter().map(|(partition, end)| (*partition, *end))
+    }
+
+    pub fn epoch(&self) -> u8 {
+        self.epoch
+    }
+
+    /// The first version of each partition that comes after the ends.
+    pub fn first_after(&self) -> impl Iterator<Item = (i32, u64)> {
+        self.iter()
+            .map(|(partition, end)| (partition, version(self.epoch, end)))
     }
 
     pub fn stamp(&self, known: Option<Known>) -> Result<Stamp, NoRoom> {

@@ -40,6 +40,7 @@ mod mongodb;
 mod mysql;
 mod new;
 mod replay;
+mod resync;
 mod schedule;
 mod support;
 mod tls;

@@ -1,0 +1,76 @@
+//! `bullion resync`: a silver table built anew from its source, and put in the old one's place at once.
+
+use std::time::Duration;
+
+use super::verify::table_of;
+use super::{Context, Outcome, out};
+use crate::document::parse_duration;
+use crate::error::Result;
+use crate::resync::{self, Request};
+
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  bullion resync orders --dry-run   what would be done
+  bullion resync orders             readers see the old table, then the new one; ingest may run meanwhile
+
+Killed at any point, the same command goes on or cleans up. A job that another process works on: exit 75.")]
+pub struct Args {
+    /// Silver job
+    #[arg(value_name = "JOB")]
+    job: String,
+    /// The source table, in the database of postgres.url [default: the last two parts of the job's topic]
+    #[arg(long, value_name = "SCHEMA.TABLE")]
+    from_postgres: Option<String>,
+    /// How long a running ingest may take to read what the topic holds: ms, s, m, h
+    #[arg(long, value_name = "SPAN", default_value = "30s", value_parser = span)]
+    patience: Duration,
+    /// Print the plan and do nothing
+    #[arg(long)]
+    dry_run: bool,
+}
+
+fn span(text: &str) -> Result<Duration, String> {
+    parse_duration(text).ok_or_else(|| "such as 30s".to_owned())
+}
+
+pub async fn run(args: Args, context: Context) -> Result<Outcome> {
+    let (config, jobs) = context.declarations()?;
+    let job = jobs.one_silver(&args.job)?;
+    let request = Request {
+        table: table_of(&job, args.from_postgres.as_deref())?,
+        job,
+        patience: args.patience,
+        dry_run: args.dry_run,
+    };
+    let told = |line: String| match context.output {
+        out::Format::Text => out::line(line),
+        out::Format::Json => tracing::info!("{line}"),
+    };
+    let summary = tokio::select! {
+        summary = resync::run(&config, &request, told) => summary?,
+        signal = context.shutdown.wait() => return Err(signal.error()),
+    };
+    if args.dry_run {
+        return Ok(Outcome::done("planned").with("job", args.job));
+    }
+    if context.output == out::Format::Text {
+        out::line(format!(
+            "{}: {} rows, {} removed, {} kept that the job rejects, {} of ingest copied, {:.1} s",
+            args.job,
+            summary.rows,
+            summary.removed,
+            summary.refused,
+            summary.copied,
+            summary.seconds
+        ));
+    }
+    Ok(Outcome::done("done")
+        .with("job", args.job)
+        .with("finished_earlier", summary.finished_earlier)
+        .with("rows", summary.rows)
+        .with("removed", summary.removed)
+        .with("refused", summary.refused)
+        .with("copied", summary.copied)
+        .with("seconds", summary.seconds))
+}

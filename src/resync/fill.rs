@@ -1,0 +1,131 @@
+//! The shadow table gets every row of the source, and a deleted row for every key that only silver has.
+
+use std::collections::{HashMap, HashSet};
+use std::time::{Duration, Instant};
+
+use super::Summary;
+use super::swap::Tables;
+use crate::column::Key;
+use crate::error::{Error, Kind, Result};
+use crate::lease::Lease;
+use crate::sink::clickhouse::ClickHouse;
+use crate::sink::stored::{self, Newest, Span, Stored};
+use crate::snapshot::{Chunk, Ends, Left, Reading, Snapshot, Stamping};
+
+/// Keys of silver that are looked at together.
+const PAGE: usize = 50_000;
+/// Keys of one question.
+const KEYS_AT_ONCE: usize = 500;
+const SAY_EVERY: Duration = Duration::from_secs(10);
+
+pub(super) struct Filling<'a> {
+    pub(super) clickhouse: &'a ClickHouse,
+    pub(super) tables: &'a Tables<'a>,
+    pub(super) reading: &'a Reading,
+    pub(super) ends: &'a Ends,
+    pub(super) lease: &'a Lease,
+}
+
+impl Filling<'_> {
+    pub(super) async fn fill(&self, snapshot: &Snapshot<'_>) -> Result<Summary> {
+        let live = Stored::new(
+            self.clickhouse,
+            self.tables.live(),
+            &self.reading.key,
+            Vec::new(),
+        );
+        let stamping = Stamping {
+            reading: self.reading,
+            ends: self.ends,
+            lsn: snapshot.lsn,
+            time: snapshot.time,
+            caught_up: true,
+        };
+        let mut summary = Summary::default();
+        let mut refused: HashSet<Key> = HashSet::new();
+        let mut chunks = snapshot.chunks(None).await?;
+        let mut after: Option<Key> = None;
+        let mut said = Instant::now();
+        loop {
+            self.lease.check().await?;
+            let chunk = chunks.next().await?;
+            let keys = chunk
+                .as_ref()
+                .map(|chunk| self.keys(chunk))
+                .unwrap_or_default();
+            if let Some(chunk) = &chunk {
+                let keys: Vec<Key> = chunk
+                    .refused
+                    .iter()
+                    .filter_map(|row| row.key.clone())
+                    .collect();
+                for keys in keys.chunks(KEYS_AT_ONCE) {
+                    live.copy_current(&self.tables.shadow(), &self.tables.columns().await?, keys)
+                        .await?;
+                }
+                summary.refused += chunk.refused.len() as u64;
+                refused.extend(keys);
+            }
+            let last = keys.last().cloned();
+            if chunk.is_some() && last.is_none() {
+                continue;
+            }
+            let mut left = Left::default();
+            let mut known: HashMap<Key, Newest> = HashMap::new();
+            let ours: HashSet<&Key> = keys.iter().collect();
+            let mut from = after.clone();
+            loop {
+                let span = Span::Range {
+                    after: from.as_ref(),
+                    to: last.as_ref(),
+                };
+                let page = live.first_newest(span, PAGE).await?;
+                let gone: Vec<&(Key, Newest)> = page
+                    .iter()
+                    .filter(|(key, _)| !ours.contains(key) && !refused.contains(key))
+                    .collect();
+                summary.removed += gone.iter().filter(|(_, newest)| !newest.deleted).count() as u64;
+                let deleted = gone.iter().map(|(key, newest)| (key, (*newest).into()));
+                let deleted = stamping.deleted(deleted, &mut left);
+                stored::insert(self.clickhouse, &self.tables.shadow(), &deleted).await?;
+                let whole = page.len() < PAGE;
+                from = page.last().map(|(key, _)| key.clone());
+                known.extend(page.into_iter().filter(|(key, _)| ours.contains(key)));
+                if whole {
+                    break;
+                }
+            }
+            if let Some(chunk) = &chunk {
+                let of = |key: &Key| known.get(key).map(|newest| (*newest).into());
+                let block = stamping.rows(&chunk.block, of, &mut left);
+                stored::insert(self.clickhouse, &self.tables.shadow(), &block).await?;
+                summary.rows += chunk.block.rows() as u64;
+            }
+            if left.exhausted > 0 {
+                let message = format!(
+                    "{} keys were rewritten 255 times while their partition stood still",
+                    left.exhausted
+                );
+                return Err(
+                    Error::new(Kind::NotFresh, message).advise("try again after the next change")
+                );
+            }
+            if chunk.is_none() {
+                return Ok(summary);
+            }
+            after = last;
+            if said.elapsed() >= SAY_EVERY {
+                said = Instant::now();
+                let (job, rows) = (&self.reading.job.name, summary.rows);
+                tracing::info!(job, rows, "filling the shadow table");
+            }
+        }
+    }
+
+    fn keys(&self, chunk: &Chunk) -> Vec<Key> {
+        let places = self.reading.key_places(&chunk.block);
+        (0..chunk.block.rows())
+            .map(|row| chunk.block.key(row, &places))
+            .collect()
+    }
+}

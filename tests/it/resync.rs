@@ -1,0 +1,261 @@
+//! A silver table built anew and swapped in: `bullion resync`, while ingest runs, and killed at every step.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use crate::support::kafka::Topic;
+use crate::support::{Dice, Engine, Project, Source, wait_for};
+
+const CAUGHT_UP: Duration = Duration::from_secs(60);
+/// Rows of the source.
+const ROWS: i64 = 5_000;
+
+const JOB: &str = r#"
+topic = "{topic}"
+key = ["id"]
+[columns]
+id = "Int64"
+note = "Nullable(String)"
+"#;
+
+/// A table of PostgreSQL whose changes are written to the topic by hand, and its job.
+async fn noted(name: &str) -> (Project, Source, Topic) {
+    let mut project = Project::new(name, &Engine::of_stack()).await;
+    let source = Source::new(name).await;
+    let topic = Topic::create(name, 3).await;
+    project.set("BULLION_POSTGRES_URL", &source.url());
+    project.write(
+        "jobs/silver/notes.toml",
+        &JOB.replace("{topic}", &topic.name),
+    );
+    project.succeed(&["migrate"]);
+    let rows = format!(
+        "CREATE TABLE notes (id bigint PRIMARY KEY, note text);
+         INSERT INTO notes SELECT n, 'x' FROM generate_series(1, {ROWS}) n"
+    );
+    source.run(&rows).await;
+    topic.insert(1..ROWS + 1);
+    (project, source, topic)
+}
+
+async fn update(source: &Source, topic: &Topic, id: i64, note: &str) {
+    source
+        .run(&format!("UPDATE notes SET note = '{note}' WHERE id = {id}"))
+        .await;
+    topic.change('u', id, note);
+}
+
+fn assert_equal(project: &Project) {
+    let arguments = [
+        "verify",
+        "notes",
+        "--from-postgres",
+        "public.notes",
+        "--patience",
+        "2s",
+    ];
+    project.succeed(&arguments);
+}
+
+/// Neither the shadow nor its mark is left.
+async fn assert_tidy(project: &Project) {
+    let sql = format!(
+        "SELECT name, comment FROM system.tables WHERE database = '{}' AND name LIKE 'notes_versions%'",
+        project.database("silver")
+    );
+    assert_eq!(project.engine.rows(&sql).await, ["notes_versions\t"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_is_built_anew_while_ingest_writes_and_readers_look() {
+    let (project, source, topic) = noted("resync_live").await;
+    let (project, source, topic) = (Arc::new(project), Arc::new(source), Arc::new(topic));
+    let view = format!("{}.notes", project.database("silver"));
+    // ghosts, and rows that are wrong
+    topic.insert(6_001..6_011);
+    for id in 4_000..4_010 {
+        topic.change('u', id, "wrong");
+    }
+    topic.flush();
+    project.succeed(&["ingest", "--until-caught-up"]);
+    let ingest = project.start(&["ingest"]);
+
+    let going = Arc::new(AtomicBool::new(true));
+    let looks = Arc::new(AtomicU64::new(0));
+    let reader = tokio::spawn({
+        let (engine, going, looks) = (
+            project.engine.clone(),
+            Arc::clone(&going),
+            Arc::clone(&looks),
+        );
+        let sql = format!("SELECT count() FROM {view} WHERE id <= {ROWS}");
+        async move {
+            while going.load(Ordering::Relaxed) {
+                assert_eq!(engine.ask(&sql).await.unwrap().trim(), ROWS.to_string());
+                looks.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    });
+    let writer = tokio::spawn({
+        let (source, topic, going) = (Arc::clone(&source), Arc::clone(&topic), Arc::clone(&going));
+        async move {
+            let mut dice = Dice::new(3);
+            let mut turn = 0;
+            while going.load(Ordering::Relaxed) {
+                turn += 1;
+                let id = 1 + i64::try_from(dice.below(2_000)).unwrap();
+                update(&source, &topic, id, &format!("turn {turn}")).await;
+            }
+            topic.flush();
+            turn
+        }
+    });
+    let resync = {
+        let project = Arc::clone(&project);
+        let work = move || {
+            project.succeed(&[
+                "resync",
+                "notes",
+                "--from-postgres",
+                "public.notes",
+                "--output",
+                "json",
+            ])
+        };
+        tokio::task::spawn_blocking(work).await.unwrap().json()
+    };
+    going.store(false, Ordering::Relaxed);
+    let turns: i64 = writer.await.unwrap();
+    reader.await.unwrap();
+    assert!(
+        turns > 20 && looks.load(Ordering::Relaxed) > 20,
+        "{turns} turns, {looks:?} looks"
+    );
+    assert_eq!(
+        (&resync["rows"], &resync["removed"]),
+        (&ROWS.into(), &10.into())
+    );
+    let last = format!("SELECT count() FROM {view} WHERE note = 'turn {turns}'");
+    wait_for("the last change", CAUGHT_UP, || async {
+        (project.engine.number(&last).await == 1).then_some(())
+    })
+    .await;
+    drop(ingest);
+    assert_equal(&project);
+    assert_tidy(&project).await;
+    // a ghost's later change wins
+    topic.change('c', 6_001, "back");
+    topic.flush();
+    source.run("INSERT INTO notes VALUES (6001, 'back')").await;
+    project.succeed(&["ingest", "--until-caught-up"]);
+    assert_equal(&project);
+}
+
+#[cfg(feature = "failpoints")]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_resync_that_is_killed_at_any_step_goes_on_or_begins_anew() {
+    let (mut project, source, topic) = noted("resync_killed").await;
+    let resync = [
+        "resync",
+        "notes",
+        "--from-postgres",
+        "public.notes",
+        "--patience",
+        "5s",
+        "--output",
+        "json",
+    ];
+    topic.insert(6_001..6_011);
+    // not read by ingest yet: where an unknown key lives cannot be known
+    let early = [
+        "resync",
+        "notes",
+        "--from-postgres",
+        "public.notes",
+        "--patience",
+        "0s",
+    ];
+    assert_eq!(project.run(&early).exit, 75);
+    let planned = project.succeed(&[
+        "resync",
+        "notes",
+        "--from-postgres",
+        "public.notes",
+        "--dry-run",
+    ]);
+    assert!(
+        planned.stdout.contains("notes_versions_shadow"),
+        "{}",
+        planned.text()
+    );
+    assert_tidy(&project).await;
+    for (point, swapped) in [
+        ("resync-begun", false),
+        ("resync-filled", false),
+        ("resync-swapped", true),
+        ("resync-copied", true),
+        ("resync-dropped", true),
+    ] {
+        update(&source, &topic, 1, &format!("before {point}")).await;
+        topic.flush();
+        project.succeed(&["ingest", "--until-caught-up"]);
+        project.set("BULLION_FAILPOINT", &format!("{point}:1:kill"));
+        assert_eq!(project.run(&resync).exit, -1, "{point}: killed");
+        project.unset("BULLION_FAILPOINT");
+        // what ingest reads after the kill goes into whichever table has the name
+        update(&source, &topic, 2, &format!("after {point}")).await;
+        topic.flush();
+        project.succeed(&["ingest", "--until-caught-up"]);
+        if point == "resync-swapped" {
+            // an insert that began before the swap ends after it
+            let version = bullion::column::version(1, topic.end(0).unwrap());
+            let table = format!("{}.notes_versions_shadow", project.database("silver"));
+            let insert = format!(
+                "INSERT INTO {table} (id, note, _version, _deleted, _topic, _partition) VALUES (3, 'late', {version}, 0, 't', 0)"
+            );
+            project.engine.ask(&insert).await.unwrap();
+            source
+                .run("UPDATE notes SET note = 'late' WHERE id = 3")
+                .await;
+        }
+        let again = project.succeed(&resync).json();
+        assert_eq!(again["finished_earlier"], swapped, "{point}");
+        assert_equal(&project);
+        assert_tidy(&project).await;
+        if point == "resync-swapped" {
+            topic.change('u', 3, "late");
+            topic.flush();
+        }
+    }
+    let view = format!("SELECT count() FROM {}.notes", project.database("silver"));
+    assert_eq!(project.engine.number(&view).await, ROWS as u64);
+
+    // one at a time
+    project.succeed(&["ingest", "--until-caught-up"]);
+    project.set("BULLION_FAILPOINT", "resync-filled:1:hold=60000");
+    let holder = project.start(&resync);
+    wait_for("the first one to be held", CAUGHT_UP, || async {
+        project.log().contains("fail point").then_some(())
+    })
+    .await;
+    project.unset("BULLION_FAILPOINT");
+    assert_eq!(project.run(&resync).exit, 75);
+    let repair = [
+        "verify",
+        "notes",
+        "--from-postgres",
+        "public.notes",
+        "--repair",
+        "--patience",
+        "0s",
+    ];
+    source
+        .run("UPDATE notes SET note = 'unpublished' WHERE id = 5")
+        .await;
+    assert_eq!(project.run(&repair).exit, 75);
+    holder.kill();
+    project.succeed(&resync);
+    assert_equal(&project);
+    assert_tidy(&project).await;
+}
