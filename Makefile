@@ -3,7 +3,7 @@ CACHE  := $(or $(BULLION_CACHE),$(HOME)/.cache/bullion)
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 export BULLION_LIBCHDB ?= $(CACHE)/libchdb/libchdb.so
 
-.PHONY: demo build test unit lint bench stack-up stack-down
+.PHONY: demo build test chaos unit lint bench stack-up stack-down
 
 # Change events become silver and gold tables, with no service installed.
 demo: build
@@ -16,6 +16,10 @@ build:
 # Everything, against the real PostgreSQL, Debezium, Kafka, ClickHouse engine and Airflow.
 test:
 	tests/run
+
+# Seeded schedules of kills, pauses, rebalances and network faults: SEEDS=200 runs 1 to 200, SEED=17 that one alone.
+chaos:
+	BULLION_CHAOS_SEEDS=$(SEEDS) BULLION_CHAOS_SEED=$(SEED) tests/run chaos
 
 unit:
 	stack/setup build

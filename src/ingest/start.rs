@@ -24,7 +24,8 @@ pub struct Known {
 /// | ops.checkpoints | committed in Kafka | start                                                 |
 /// |-----------------|--------------------|-------------------------------------------------------|
 /// | unknown         | anything           | first start: the topic's begin or end, as configured  |
-/// |                 |                    | (its begin when the epoch was raised: all of it is new)|
+/// |                 |                    | (its begin when the epoch was raised: all of it is new;|
+/// |                 |                    | a topic that has grown is known, see `sink::checkpoints`)|
 /// | known           | yes                | committed                                             |
 /// | known           | no (idle a week)   | the checkpoint                                        |
 ///

@@ -127,6 +127,13 @@ pub async fn check_identity(
             same_identity(job, &known, found)
         }
         None => {
+            let grown = |topic: &&Topic| {
+                let same = topic.cluster_id == found.cluster_id && topic.topic_id == found.topic_id;
+                same && !topic.topic_id.is_empty() && topic.partitions < found.partitions
+            };
+            if let Some(before) = known.last().filter(grown) {
+                clickhouse.execute(&go_on(ops, job, before.epoch)).await?;
+            }
             let topic = Topic {
                 topic: job.topic.clone(),
                 epoch: job.epoch,
@@ -137,6 +144,20 @@ pub async fn check_identity(
             clickhouse.insert_rows(&table, &[topic]).await
         }
     }
+}
+
+/// A topic with more partitions than before: the old ones go on where they are, in the new epoch, and are not read again. So
+/// whatever was read before the keys moved loses against what comes after, in whichever partition.
+fn go_on(ops: &str, job: &SilverJob, before: u8) -> String {
+    format!(
+        "INSERT INTO {ops}.checkpoints (`group`, topic, partition, next_offset, source_time, version) \
+         SELECT `group`, topic, partition, next_offset, source_time, \
+         bitOr(bitShiftLeft(toUInt64({epoch}), 56), toUInt64(next_offset)) \
+         FROM {ops}.checkpoints FINAL WHERE topic = {topic} AND bitShiftRight(version, 56) = {before}",
+        ops = quote(ops),
+        epoch = job.epoch,
+        topic = literal(&job.topic)
+    )
 }
 
 /// What `ops.topics` holds of the job's topic in its epoch; nothing before its first start.
@@ -168,9 +189,13 @@ pub fn same_identity(job: &SilverJob, known: &Identity, found: &Identity) -> Res
         "topic {} is not the one job {} knows: {what}",
         job.topic, job.name
     );
+    let grown = known.partitions < found.partitions && known.topic_id == found.topic_id;
+    let why = match grown {
+        true => "read docs/faults.md, *More partitions*, before you",
+        false => "its offsets start over:",
+    };
     Err(Error::new(Kind::Mismatch, message).advise(format!(
-        "its offsets start over: write `epoch = {}` into jobs/silver/{}.toml; later changes then win over every \
-         earlier one",
+        "{why} write `epoch = {}` into jobs/silver/{}.toml; later changes then win over every earlier one",
         job.epoch.saturating_add(1),
         job.name
     )))

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::support::stream::Stream;
 use crate::support::wait_for;
 
-/// The newer protocol's session of 45 s belongs to the broker: a killed member is missed only then.
+/// The newer protocol's session belongs to the broker: a killed member is missed only then.
 const SOON: Duration = Duration::from_secs(90);
 
 #[tokio::test(flavor = "multi_thread")]

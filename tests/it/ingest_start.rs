@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::support::kafka;
+use crate::support::kafka::{self, Topic};
 use crate::support::stream::Stream;
 use crate::support::wait_for;
 
@@ -70,6 +70,44 @@ async fn another_number_of_partitions_stops_the_job_at_the_start_and_in_mid_run(
         "{}",
         ended.text()
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_that_move_to_new_partitions_are_in_order_in_the_next_epoch() {
+    let stream = Stream::new("start_grown", 1).await;
+    // far more messages in the old partition than the new ones will have
+    for wave in 0..10 {
+        for id in 0..9 {
+            stream.topic.change('u', id, &format!("old {wave}"));
+        }
+    }
+    stream.topic.flush();
+    stream.ends("done");
+    stream.topic.grow(3).await;
+    // a producer that knows them
+    let grown = Topic::known(&stream.topic.name, 3);
+    wait_for("the new partitions", SOON, || async {
+        (grown.end(2) == Some(0)).then_some(())
+    })
+    .await;
+    (0..6).for_each(|id| grown.change('u', id, "new"));
+    (6..9).for_each(|id| grown.change('d', id, "gone"));
+    grown.flush();
+    wait_for("the job to stop", SOON, || async {
+        (stream.catch_up().exit == 2).then_some(())
+    })
+    .await;
+    stream.declare("notes", &stream.topic, "epoch = 2");
+    let ended = stream.ends("done");
+    let read = &ended.json()["jobs"]["notes"]["messages"];
+    assert_eq!(read, 9, "the old ones are not read again");
+    let rows: Vec<String> = (0..6).map(|id| format!("{id}\tnew")).collect();
+    assert_eq!(stream.rows().await, rows);
+    stream.ends("noop");
+    // and when Kafka has forgotten the group
+    kafka::forget_group(&stream.group).await;
+    stream.ends("noop");
+    assert_eq!(stream.rows().await, rows);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -33,12 +33,14 @@ mod ingest_network;
 mod ingest_points;
 #[cfg(feature = "failpoints")]
 mod ingest_rebalance;
+mod ingest_source;
 mod ingest_start;
 mod keep;
 mod lease;
 mod mongodb;
 mod mysql;
 mod new;
+mod purity;
 mod replay;
 mod resync;
 mod schedule;

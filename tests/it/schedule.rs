@@ -12,7 +12,8 @@ use chrono::{DateTime, Utc};
 use secrecy::ExposeSecret as _;
 
 use crate::gold::{TOML, daily};
-use crate::support::EmbeddedProject;
+use crate::support::proxy::{Proxy, Weather};
+use crate::support::{EmbeddedProject, wait_for};
 
 const SILVER: &str = "topic = \"shop.events\"\nkey = [\"id\"]\n[columns]\nid = \"Int64\"\n";
 
@@ -196,7 +197,7 @@ AND day < toDate({to:DateTime64(3, 'UTC')}) GROUP BY day",
 }
 
 #[tokio::test]
-async fn the_loop_fires_by_the_clock_and_ends_on_sigterm() {
+async fn the_loop_waits_for_clickhouse_fires_by_the_clock_and_ends_on_sigterm() {
     let project = daily().await;
     project.write(
         "jobs/gold/daily.toml",
@@ -208,12 +209,27 @@ async fn the_loop_fires_by_the_clock_and_ends_on_sigterm() {
         .exits(0)
         .json();
     assert_eq!(next["fires"].as_array().unwrap().len(), 3);
+    // it is up before its ClickHouse is
+    let server = project.engine.child.url.trim_start_matches("http://");
+    let mut proxy = Proxy::before(server);
+    proxy.set(Weather::Down);
+    let log = std::fs::File::create(project.path("log")).unwrap();
     let mut command = project.command("schedule");
     let child = command
+        .env(
+            "BULLION_CLICKHOUSE_URL",
+            format!("http://{}", proxy.address),
+        )
         .stdout(Stdio::null())
-        .stderr(Stdio::null())
+        .stderr(log)
         .spawn()
         .unwrap();
+    wait_for("it to wait", Duration::from_secs(30), || async {
+        let log = std::fs::read_to_string(project.path("log")).unwrap();
+        log.contains("waiting for clickhouse").then_some(())
+    })
+    .await;
+    proxy.set(Weather::Clear);
     let deadline = std::time::Instant::now() + Duration::from_secs(90);
     let fired = "SELECT count() FROM ops.runs WHERE command = 'schedule' AND state = 'noop'";
     let mut poll = tokio::time::interval(Duration::from_millis(200));

@@ -163,7 +163,7 @@ impl Stage {
                     process.signal("CONT");
                     process.signal("TERM");
                     let exit = wait(&mut process).await?;
-                    if exit != 143 && exit != 137 {
+                    if !matches!(exit, 143 | 137 | 1) {
                         return Err(format!("a process ended with {exit} after SIGTERM"));
                     }
                 }
@@ -261,7 +261,7 @@ impl Stage {
         for process in self.members.iter_mut().flatten() {
             process.signal("TERM");
             let exit = wait(process).await?;
-            if exit != 143 && exit != 137 {
+            if !matches!(exit, 143 | 137 | 1) {
                 return Err(format!(
                     "a process ended with {exit} after SIGTERM at the end"
                 ));
