@@ -200,6 +200,10 @@ impl Cli {
     }
 
     fn outcome(self) -> Result<Outcome> {
+        // before any thread; the engine has an allocator of its own
+        if !matches!(self.command, Command::Engine(_)) {
+            crate::allocator::bound();
+        }
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .enable_all()
             .build()

@@ -51,7 +51,7 @@ pub const SETTINGS: [Known; 43] = [
     known(
         "memory_budget",
         Some("96MiB"),
-        "rows held in memory by ingest, whatever the lag",
+        "what ingest holds in memory, whatever the lag",
     ),
     known(
         "kafka.brokers",

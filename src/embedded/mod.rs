@@ -22,6 +22,7 @@ mod front;
 mod handle;
 pub mod kafka;
 pub mod library;
+mod packing;
 mod reply;
 mod request;
 mod running;

@@ -12,8 +12,8 @@ use axum::response::Response;
 use tokio::sync::{mpsc, oneshot};
 
 use super::answer::Figures;
-use super::compression;
 use super::failure::{Code, Failure};
+use super::packing::Packing;
 use super::request::Request;
 use super::running::{Cancel, Ticket};
 
@@ -36,7 +36,7 @@ pub struct Facts {
 pub struct Reply {
     facts: Arc<Facts>,
     ticket: Arc<Ticket>,
-    compress: bool,
+    packing: Packing,
     wait_end: bool,
     format: String,
     started: Instant,
@@ -58,7 +58,7 @@ impl Reply {
         Reply {
             facts,
             ticket,
-            compress: request.compress,
+            packing: Packing::of(request),
             wait_end: request.wait_end,
             format: String::from("TabSeparated"),
             started: Instant::now(),
@@ -91,42 +91,60 @@ impl Reply {
                 receiver,
                 _cancel: Cancel::of(&self.ticket),
             };
-            self.send(StatusCode::OK, Body::from_stream(stream), None);
+            let encoding = self.packing.content_encoding();
+            self.send(StatusCode::OK, Body::from_stream(stream), Ok(encoding));
             self.pieces = Some(sender);
             return self.push(&held);
         }
         self.push(data)
     }
 
-    fn push(&self, data: &[u8]) -> Result<(), Failure> {
-        let piece = self.encoded(data);
+    fn push(&mut self, data: &[u8]) -> Result<(), Failure> {
+        let piece = self.packing.piece(data).map_err(unpackable)?;
+        self.hand(piece.into())
+    }
+
+    fn hand(&self, piece: Bytes) -> Result<(), Failure> {
         match &self.pieces {
             Some(pieces) if pieces.blocking_send(Ok(piece)).is_ok() => Ok(()),
             _ => Err(Failure::new(Code::Aborted, "the client went away")),
         }
     }
 
-    fn encoded(&self, data: &[u8]) -> Bytes {
-        if !self.compress {
-            return Bytes::copy_from_slice(data);
+    /// All of a held answer.
+    fn whole(&mut self) -> Result<Vec<u8>, Failure> {
+        if matches!(self.packing, Packing::None) {
+            return Ok(std::mem::take(&mut self.held));
         }
-        let mut packed = Vec::new();
-        compression::compress(data, &mut packed);
-        packed.into()
+        let mut body = self.packing.piece(&self.held).map_err(unpackable)?;
+        body.extend(self.packing.end().map_err(unpackable)?);
+        Ok(body)
     }
 
     /// Ends the answer, one way or the other.
     pub fn end(mut self, outcome: Result<(), Failure>) {
         self.ticket.finish();
         match (outcome, self.pieces.is_some()) {
-            (Ok(()), true) => {}
+            (Ok(()), true) => {
+                let last = self.packing.end().unwrap_or_default();
+                if !last.is_empty() {
+                    // a client that is gone needs no end
+                    let _gone = self.hand(last.into());
+                }
+            }
             (Ok(()), false) => {
-                let body = self.encoded(&self.held);
-                self.send(StatusCode::OK, Body::from(body), None);
+                let encoding = self.packing.content_encoding();
+                match self.whole() {
+                    Ok(body) => self.send(StatusCode::OK, Body::from(body), Ok(encoding)),
+                    Err(failure) => {
+                        let text = failure.text(&self.facts.version);
+                        self.send(failure.status(), Body::from(text), Err(&failure));
+                    }
+                }
             }
             (Err(failure), false) => {
                 let text = failure.text(&self.facts.version);
-                self.send(failure.status(), Body::from(text), Some(&failure));
+                self.send(failure.status(), Body::from(text), Err(&failure));
             }
             (Err(failure), true) => {
                 self.break_off(&failure);
@@ -136,8 +154,10 @@ impl Reply {
 
     /// The trailer, apart from the data (clients look for it in what one read gives them), and then no proper end: a
     /// client that overlooks the trailer must not take the answer for whole.
-    fn break_off(&self, failure: &Failure) {
-        let Some(pieces) = &self.pieces else { return };
+    fn break_off(&mut self, failure: &Failure) {
+        let Some(pieces) = self.pieces.clone() else {
+            return;
+        };
         let deadline = Instant::now() + SLOW_CLIENT;
         while pieces.capacity() < PIECES && Instant::now() < deadline && !pieces.is_closed() {
             std::thread::sleep(APART);
@@ -151,7 +171,13 @@ impl Reply {
         }
     }
 
-    fn send(&mut self, status: StatusCode, body: Body, failure: Option<&Failure>) {
+    /// A success says how its body is encoded; the text of a failure never is.
+    fn send(
+        &mut self,
+        status: StatusCode,
+        body: Body,
+        outcome: Result<Option<&'static str>, &Failure>,
+    ) {
         let mut response = Response::new(body);
         *response.status_mut() = status;
         let mut set = |name: &'static str, value: &str| {
@@ -161,8 +187,11 @@ impl Reply {
                     .insert(HeaderName::from_static(name), value);
             }
         };
-        let code = failure.map(|failure| failure.code().to_string());
-        let format = if failure.is_some() {
+        let code = outcome.err().map(|failure| failure.code().to_string());
+        if let Ok(Some(encoding)) = outcome {
+            set(header::CONTENT_ENCODING.as_str(), encoding);
+        }
+        let format = if outcome.is_err() {
             "TabSeparated"
         } else {
             &self.format
@@ -184,6 +213,13 @@ impl Reply {
             let _gone = head.send(response);
         }
     }
+}
+
+fn unpackable(error: io::Error) -> Failure {
+    Failure::new(
+        Code::Unknown,
+        format!("cannot compress the answer: {error}"),
+    )
 }
 
 /// Numbers as strings, as the server writes them.

@@ -25,6 +25,7 @@ pub enum Encoding {
     Lz4,
     Zstd,
     Gzip,
+    Deflate,
 }
 
 #[derive(Debug)]
@@ -43,11 +44,27 @@ pub struct Request {
     pub decompress: bool,
     /// the answer shall be
     pub compress: bool,
+    /// what the client can decode, the server's favourite of it; used where `enable_http_compression` is set
+    pub accepted: Encoding,
+    pub http_compression: bool,
     pub wait_end: bool,
     /// GET promises to change nothing
     pub read_only: bool,
     pub user: String,
     pub password: String,
+}
+
+impl Encoding {
+    /// As in `Content-Encoding`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Encoding::Identity => "identity",
+            Encoding::Lz4 => "lz4",
+            Encoding::Zstd => "zstd",
+            Encoding::Gzip => "gzip",
+            Encoding::Deflate => "deflate",
+        }
+    }
 }
 
 impl Request {
@@ -63,6 +80,8 @@ impl Request {
             encoding: encoding(text("content-encoding"))?,
             decompress: false,
             compress: false,
+            accepted: accepted(text("accept-encoding")),
+            http_compression: false,
             wait_end: false,
             read_only: method == Method::GET,
             user: String::new(),
@@ -102,6 +121,7 @@ impl Request {
             "decompress" => self.decompress = is_on(&value),
             "wait_end_of_query" => self.wait_end = is_on(&value),
             _ if NOT_SETTINGS.contains(&name) => {}
+            "enable_http_compression" => self.http_compression = is_on(&value),
             _ => match name.strip_prefix("param_") {
                 Some(param) => self.params.push((param.to_owned(), value)),
                 None => self.settings.push((name.to_owned(), value)),
@@ -152,11 +172,29 @@ fn encoding(header: Option<&str>) -> Result<Encoding, Failure> {
         "lz4" => Ok(Encoding::Lz4),
         "zstd" => Ok(Encoding::Zstd),
         "gzip" | "x-gzip" => Ok(Encoding::Gzip),
+        "deflate" => Ok(Encoding::Deflate),
         other => Err(Failure::new(
             Code::UnknownCompression,
             format!("Unknown Content-Encoding {other}"),
         )),
     }
+}
+
+/// In the server's order of preference; what it knows beside these (br, snappy, xz) is not offered here.
+fn accepted(header: Option<&str>) -> Encoding {
+    let header = header.unwrap_or_default();
+    let known = [
+        ("zstd", Encoding::Zstd),
+        ("lz4", Encoding::Lz4),
+        ("gzip", Encoding::Gzip),
+        ("deflate", Encoding::Deflate),
+    ];
+    let has = |word: &str| {
+        let mut words = header.split(',').map(|part| part.split(';').next());
+        words.any(|found| found.is_some_and(|found| found.trim() == word))
+    };
+    let found = known.into_iter().find(|(word, _)| has(word));
+    found.map_or(Encoding::Identity, |(_, encoding)| encoding)
 }
 
 fn basic(headers: &HeaderMap) -> Option<(String, String)> {

@@ -79,6 +79,7 @@ pub enum Data {
     Lz4(BufReader<lz4_flex::frame::FrameDecoder<Upload>>),
     Zstd(BufReader<zstd::stream::read::Decoder<'static, Upload>>),
     Gzip(BufReader<flate2::bufread::MultiGzDecoder<Upload>>),
+    Deflate(BufReader<flate2::bufread::ZlibDecoder<Upload>>),
 }
 
 impl Data {
@@ -99,6 +100,10 @@ impl Data {
                 UNPACKED,
                 flate2::bufread::MultiGzDecoder::new(upload),
             )),
+            Encoding::Deflate => Data::Deflate(BufReader::with_capacity(
+                UNPACKED,
+                flate2::bufread::ZlibDecoder::new(upload),
+            )),
         })
     }
 
@@ -111,6 +116,7 @@ impl Data {
             Data::Lz4(reader) => reader.fill_buf(),
             Data::Zstd(reader) => reader.fill_buf(),
             Data::Gzip(reader) => reader.fill_buf(),
+            Data::Deflate(reader) => reader.fill_buf(),
         }
         .map_err(|error| failure(&error))
     }
@@ -123,6 +129,7 @@ impl Data {
             Data::Lz4(reader) => reader.consume(taken),
             Data::Zstd(reader) => reader.consume(taken),
             Data::Gzip(reader) => reader.consume(taken),
+            Data::Deflate(reader) => reader.consume(taken),
         }
     }
 

@@ -100,9 +100,8 @@ pub enum Outcome {
 }
 
 impl Lane {
-    /// `budget`: bytes that the whole process may hold. A batch has a fifth of it: one is gathered, and two on their way
-    /// count twice, see `bytes`.
-    pub fn new(target: Target, sources: Sources, budget: usize) -> Lane {
+    /// `most_bytes`: of one batch, see `budget`.
+    pub fn new(target: Target, sources: Sources, most_bytes: usize) -> Lane {
         Lane {
             identity: None,
             missing_since: None,
@@ -110,7 +109,7 @@ impl Lane {
             evolving: None,
             waiting: None,
             events: Vec::new(),
-            most_bytes: budget / 5,
+            most_bytes,
             decoder: Decoder::new(&target.job).knowing(sources),
             batch: Batch::new(&target.job),
             in_flight: InFlight::default(),

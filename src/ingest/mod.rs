@@ -49,6 +49,7 @@ pub use lane::dead_letter;
 pub use status::Status;
 pub use write::{Target, Written};
 
+use crate::budget;
 use crate::config::Config;
 use crate::discover::{Finder, Found};
 use crate::envelope::Sources;
@@ -118,7 +119,7 @@ pub async fn run(
         until_caught_up: prepared.until_caught_up,
         first_start: config.kafka.first_start,
         group: config.kafka.group.clone(),
-        budget: budget(config),
+        budget: budget::rows(config.memory_budget),
         clickhouse: prepared.clickhouse,
         ops: config.clickhouse.ops.clone(),
         runtime: tokio::runtime::Handle::current(),
@@ -196,10 +197,6 @@ async fn interruptible<T: Send + 'static, F: Future<Output = Result<T>>>(
         done = working => done.map_err(|error| Error::new(Kind::Internal, "a thread panicked").because(error))?,
         signal = shutdown.wait() => Err(signal.error()),
     }
-}
-
-fn budget(config: &Config) -> usize {
-    usize::try_from(config.memory_budget).unwrap_or(usize::MAX)
 }
 
 /// Jobs whose table and topic are as declared, and those that stopped before they began.
@@ -285,7 +282,7 @@ async fn lane_of(preparing: &Preparing<'_>, declared: &SilverJob) -> Result<Lane
         Err(error) => (declared.clone(), Sources::default(), Err(error)),
     };
     let target = Target::new(job, (*clickhouse).clone(), &names.silver, &names.ops);
-    let mut lane = Lane::new(target, sources, budget(config));
+    let mut lane = Lane::new(target, sources, budget::batch(config.memory_budget));
     if preparing.no_breaker {
         lane.breaker = Breaker::off();
     }

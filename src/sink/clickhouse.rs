@@ -1,5 +1,6 @@
 //! ClickHouse over HTTP: statements, typed queries and Native inserts, with its errors sorted into kinds.
 
+use std::borrow::Borrow;
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -132,6 +133,19 @@ impl ClickHouse {
     where
         T: RowOwned + clickhouse::RowWrite,
     {
+        self.insert_each::<T, &T>(table, rows).await
+    }
+
+    /// The same for rows that are made one at a time: of large ones only one is held beside its encoding.
+    pub async fn insert_each<T, R>(
+        &self,
+        table: &str,
+        rows: impl IntoIterator<Item = R>,
+    ) -> Result<()>
+    where
+        T: RowOwned + clickhouse::RowWrite,
+        R: Borrow<T>,
+    {
         let sent = async {
             // the crate's check of types gives up at a Tuple whose fields have names; ours are fixed by clickhouse/*.sql
             let mut insert = self
@@ -145,7 +159,7 @@ impl ClickHouse {
                 insert = insert.with_setting(name, value);
             }
             for row in rows {
-                insert.write(row).await?;
+                insert.write(row.borrow()).await?;
             }
             insert.end().await
         };
@@ -259,12 +273,20 @@ pub const fn kind_of_code(code: u32) -> Kind {
 
 fn refused(text: &str) -> Error {
     // without a code it is not ClickHouse that answered but something before it: unknown, so sent again
-    let kind = error_code(text).map_or(Kind::Busy, kind_of_code);
+    let code = error_code(text);
+    // what was found full before the write has code 243; in the middle of it, that of the failed write
+    let full = code == Some(243) || text.contains("No space left on device");
+    let kind = match code {
+        Some(code) if !full => kind_of_code(code),
+        _ => Kind::Busy,
+    };
     let text = text.strip_prefix("bad response: ").unwrap_or(text);
-    Error::new(
-        kind,
-        format!("clickhouse refused: {}", without_grammar(text.trim())),
-    )
+    let message = format!("clickhouse refused: {}", without_grammar(text.trim()));
+    let error = Error::new(kind, message);
+    match full {
+        true => error.advise("free room on ClickHouse's disk"),
+        false => error,
+    }
 }
 
 /// A syntax error goes on with every word that could have stood there: four thousand characters nobody reads.
@@ -340,6 +362,11 @@ mod tests {
         assert_eq!(kind("Code: 241. DB::Exception: memory"), Kind::TooLarge);
         assert_eq!(kind("Code: 252. DB::Exception: parts"), Kind::TooFast);
         assert_eq!(kind("Code: 319. DB::Exception: unknown status"), Kind::Busy);
+        assert_eq!(kind("Code: 243. DB::Exception: no room"), Kind::Busy);
+        assert_eq!(
+            kind("Code: 75. DB::ErrnoException: errno: 28, strerror: No space left on device"),
+            Kind::Busy
+        );
         assert_eq!(kind("Code: 62. DB::Exception: syntax"), Kind::Query);
         assert_eq!(kind("bad response: Code: 516"), Kind::Denied);
         assert_eq!(kind("bad response: 502 Bad Gateway"), Kind::Busy);

@@ -4,9 +4,18 @@ use std::ffi::{CStr, CString, c_void};
 
 use rdkafka_sys as ffi;
 
+/// Before any message was seen: few enough for large ones, too.
+const FIRST_MESSAGES: usize = 64;
+
 /// What one receive call brought. Everything borrowed from it lives as long as it does.
 pub struct Received {
     pub(super) messages: Vec<*mut ffi::rd_kafka_message_t>,
+    /// messages asked for by the last call
+    pub(super) asked: usize,
+    /// bytes that one call may bring, as far as the messages before it tell
+    most_bytes: usize,
+    /// bytes of a message, on average of the last call that brought any
+    usual: Option<usize>,
 }
 
 /// One of them: a message, the end of a partition, or an error.
@@ -72,14 +81,26 @@ impl Kept {
 }
 
 impl Received {
-    pub(super) fn with_capacity(most: usize) -> Received {
+    pub(super) fn with_capacity(most: usize, most_bytes: usize) -> Received {
         Received {
             messages: Vec::with_capacity(most),
+            asked: 0,
+            most_bytes,
+            usual: None,
         }
     }
 
+    /// How many messages to ask for: librdkafka's call knows a number only, and refills its queue while it is emptied.
+    pub(super) fn room(&self) -> usize {
+        let wanted = self
+            .usual
+            .map_or(FIRST_MESSAGES, |usual| self.most_bytes / usual.max(1));
+        wanted.clamp(1, self.messages.capacity())
+    }
+
+    /// As many came as were asked for.
     pub fn is_full(&self) -> bool {
-        self.messages.len() == self.messages.capacity()
+        self.messages.len() >= self.asked
     }
 
     pub fn is_empty(&self) -> bool {
@@ -109,10 +130,15 @@ impl Received {
     }
 
     pub(super) fn clear(&mut self) {
+        let (count, mut bytes) = (self.messages.len(), 0);
         for message in self.messages.drain(..) {
-            // SAFETY: each message was given to us once and is freed once
-            unsafe { ffi::rd_kafka_message_destroy(message) }
+            // SAFETY: each message was given to us once and is freed once, after its length was read
+            unsafe {
+                bytes += (*message).len;
+                ffi::rd_kafka_message_destroy(message);
+            }
         }
+        self.usual = bytes.checked_div(count).or(self.usual);
     }
 }
 

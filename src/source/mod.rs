@@ -24,10 +24,11 @@ pub use message::{Item, Kept, RawMessage, Received};
 use partitions::{List, c_string};
 pub use partitions::{Partition, Positioned};
 
+use crate::budget;
 use crate::config::Kafka;
 use crate::error::{Error, Kind, Result};
 
-/// Most messages of one receive call: enough to amortise the call, 8 MB of Debezium's JSON.
+/// Most messages of one receive call: enough to amortise the call.
 const MOST_MESSAGES: usize = 10_000;
 /// How long Kafka may take to answer a question that is asked once.
 pub const ANSWER: Duration = Duration::from_secs(10);
@@ -88,7 +89,7 @@ impl Consumer {
             queue,
             noted,
             brokers: config.brokers.clone(),
-            received: Received::with_capacity(MOST_MESSAGES),
+            received: Received::with_capacity(MOST_MESSAGES, budget::received(config.memory)),
         })
     }
 
@@ -104,7 +105,8 @@ impl Consumer {
     /// Waits up to `timeout` and gives what has come; rebalances are noted on the way.
     pub fn receive(&mut self, timeout: Duration) -> &Received {
         self.received.clear();
-        let room = self.received.messages.capacity();
+        let room = self.received.room();
+        self.received.asked = room;
         // SAFETY: the buffer has room for as many pointers as we say; only those written are kept
         let count = unsafe {
             ffi::rd_kafka_consume_batch_queue(

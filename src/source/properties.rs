@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use secrecy::ExposeSecret;
 
+use crate::budget;
 use crate::config::{Kafka, Mechanism, Security};
 
 /// Every property, in the order of precedence: defaults of ours ◀ the user's ◀ what correctness rests on.
@@ -14,6 +15,9 @@ pub fn consumer(config: &Kafka) -> BTreeMap<String, String> {
     };
     for (name, value) in TUNING {
         set(name, value);
+    }
+    for (name, value) in bounds(config.memory) {
+        set(name, &value);
     }
     let next_protocol = config
         .properties
@@ -76,19 +80,26 @@ fn security(config: &Security) -> Vec<(&'static str, String)> {
 /// The broker never learns the password, and every Kafka since 0.10.2 has it.
 const DEFAULT_MECHANISM: Mechanism = Mechanism::ScramSha512;
 
-const TUNING: [(&str, &str); 7] = [
+const TUNING: [(&str, &str); 4] = [
     ("client.id", "bullion"),
-    // memory: what waits undecoded, for all partitions together (the default is 64 MiB)
-    ("queued.max.messages.kbytes", "16384"),
     ("queued.min.messages", "20000"),
-    // compressed bytes, all of a fetch unpacked at once: Debezium's JSON becomes six times as much. With 8 MiB the
-    // process held 32 MiB more and was no faster (bench/README.md)
-    ("fetch.max.bytes", "2097152"),
-    ("max.partition.fetch.bytes", "524288"),
     // the default of 1000 ms is a stall whenever the queue was full
     ("fetch.queue.backoff.ms", "10"),
     ("fetch.wait.max.ms", "50"),
 ];
+
+/// librdkafka's part of the memory budget: its own defaults are 64 MiB in the queue and 50 MiB a fetch.
+fn bounds(memory: u64) -> [(&'static str, String); 3] {
+    let queued = budget::queued_kilobytes(memory);
+    [
+        ("queued.max.messages.kbytes", queued.to_string()),
+        ("fetch.max.bytes", budget::fetch(memory).to_string()),
+        (
+            "max.partition.fetch.bytes",
+            budget::partition_fetch(memory).to_string(),
+        ),
+    ]
+}
 
 const CLASSIC_GROUP: [(&str, &str); 2] = [
     ("partition.assignment.strategy", "cooperative-sticky"),
@@ -139,6 +150,18 @@ mod tests {
             assert!(!newer.contains_key(name), "{name}");
         }
         assert_eq!(newer["enable.auto.commit"], "false");
+    }
+
+    #[test]
+    fn what_librdkafka_holds_follows_the_memory_budget() {
+        let mut config = kafka(&[]);
+        let default = consumer(&config);
+        assert_eq!(default["queued.max.messages.kbytes"], "12582");
+        assert_eq!(default["fetch.max.bytes"], "2097152");
+        config.memory = 16 << 20;
+        let small = consumer(&config);
+        assert_eq!(small["queued.max.messages.kbytes"], "2097");
+        assert_eq!(small["max.partition.fetch.bytes"], "262144");
     }
 
     #[test]

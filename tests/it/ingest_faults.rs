@@ -150,28 +150,3 @@ async fn one_job_stops_and_the_others_go_on() {
             .contains("ORDER BY")
     );
 }
-
-/// Half of the backlog. Of it 32 MiB are rows; each write holds its block sorted and encoded beside them, librdkafka
-/// 16 MiB undecoded and 8 MiB on their way, and the allocator keeps what large vectors left behind. 250 MiB are usual.
-const MOST_MEMORY: u64 = 320 << 20;
-const BACKLOG: i64 = 640;
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_backlog_of_large_messages_stays_within_bounds() {
-    let mut stream = Stream::new("faults_memory", 4).await;
-    stream.project.set("BULLION_MEMORY_BUDGET", "32MiB");
-    let large = "x".repeat(1_000_000);
-    for id in 0..BACKLOG {
-        stream.topic.change('c', id, &large);
-    }
-    stream.topic.flush();
-    let mut ingest = stream.project.start(&["ingest"]);
-    wait_for("all rows", SOON, || async {
-        (stream.count().await == BACKLOG as u64).then_some(())
-    })
-    .await;
-    let most = ingest.peak_memory();
-    assert!(most < MOST_MEMORY, "{} MiB", most >> 20);
-    ingest.signal("TERM");
-    assert_eq!(ingest.wait(Duration::from_secs(5)), 143);
-}

@@ -44,27 +44,28 @@ pub async fn write(
         return Ok(());
     }
     let bytes = |bytes: &Option<Vec<u8>>| bytes.clone().map(ByteBuf::from);
-    let rows: Vec<Stored> = letters
-        .iter()
-        .map(|letter| Stored {
-            job: job.name.clone(),
-            topic: job.topic.clone(),
-            partition: letter.partition,
-            offset: letter.offset,
-            version: letter.version,
-            reason: letter.reason.to_owned(),
-            column: letter.column.clone(),
-            key: bytes(&letter.key),
-            value: bytes(&letter.value),
-            headers: letter
-                .headers
-                .iter()
-                .map(|(name, value)| (name.clone(), bytes(value)))
-                .collect(),
-            message_time: letter.message_time,
-        })
-        .collect();
-    clickhouse.insert_rows(&table(ops), &rows).await
+    // one at a time: a letter may be as large as Kafka lets a message be
+    let stored = |letter: &DeadLetter| Stored {
+        job: job.name.clone(),
+        topic: job.topic.clone(),
+        partition: letter.partition,
+        offset: letter.offset,
+        version: letter.version,
+        reason: letter.reason.to_owned(),
+        column: letter.column.clone(),
+        key: bytes(&letter.key),
+        value: bytes(&letter.value),
+        headers: letter
+            .headers
+            .iter()
+            .map(|(name, value)| (name.clone(), bytes(value)))
+            .collect(),
+        message_time: letter.message_time,
+    };
+    let rows = (0..letters.len()).filter_map(|at| letters.get(at).map(stored));
+    clickhouse
+        .insert_each::<Stored, Stored>(&table(ops), rows)
+        .await
 }
 
 fn table(ops: &str) -> String {

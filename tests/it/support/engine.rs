@@ -1,6 +1,6 @@
 //! A ClickHouse for tests: the stack's, or an engine of the test's own that may be killed.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -60,11 +60,27 @@ pub struct OwnEngine {
     pub engine: Engine,
     folder: PathBuf,
     listen: String,
+    /// mebibytes of the disk that it is alone on; `None`: the machine's
+    disk: Option<u32>,
     process: Option<Running>,
 }
 
 impl OwnEngine {
     pub async fn start(folder: PathBuf) -> OwnEngine {
+        OwnEngine::start_on(folder, None).await
+    }
+
+    /// On a disk of so many mebibytes, which is gone with the engine; or why there can be none here.
+    pub async fn on_small_disk(folder: &Path, mebibytes: u32) -> Result<OwnEngine, String> {
+        let probe = mounted(folder, 1).arg("true").output();
+        let probe = probe.map_err(|error| error.to_string())?;
+        if !probe.status.success() {
+            return Err(String::from_utf8_lossy(&probe.stderr).into_owned());
+        }
+        Ok(OwnEngine::start_on(folder.to_owned(), Some(mebibytes)).await)
+    }
+
+    async fn start_on(folder: PathBuf, disk: Option<u32>) -> OwnEngine {
         let listen = {
             let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
             free.local_addr().unwrap().to_string()
@@ -77,6 +93,7 @@ impl OwnEngine {
             },
             folder,
             listen,
+            disk,
             process: None,
         };
         own.restart().await;
@@ -84,7 +101,12 @@ impl OwnEngine {
     }
 
     pub async fn restart(&mut self) {
-        let child = Command::new(PROGRAM)
+        let mut command = match self.disk {
+            Some(mebibytes) => mounted(&self.folder, mebibytes),
+            None => Command::new("env"),
+        };
+        let child = command
+            .arg(PROGRAM)
             .args(["engine", "--listen", &self.listen, "--data"])
             .arg(&self.folder)
             .env("BULLION_ENGINE_USER", &self.engine.user)
@@ -112,4 +134,20 @@ impl OwnEngine {
     pub fn signal(&self, name: &str) {
         self.process.as_ref().unwrap().signal(name);
     }
+}
+
+/// Runs what follows with a small disk of its own at `folder`, which nobody else sees: as root, or as root of a namespace.
+fn mounted(folder: &Path, mebibytes: u32) -> Command {
+    use std::os::unix::fs::MetadataExt as _;
+    let is_root = std::fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0);
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "--propagation", "private"]);
+    if !is_root {
+        command.arg("--map-root-user");
+    }
+    let mount = r#"mount -t tmpfs -o "size=$1m" tmpfs "$2" && shift 2 && exec "$@""#;
+    command
+        .args(["sh", "-c", mount, "sh", &mebibytes.to_string()])
+        .arg(folder);
+    command
 }

@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use rdkafka::ClientConfig;
-use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication};
+use rdkafka::admin::{
+    AdminClient, AdminOptions, AlterConfig, NewPartitions, NewTopic, ResourceSpecifier,
+    TopicReplication,
+};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
@@ -101,6 +104,16 @@ impl Topic {
             .create_partitions([&more], &AdminOptions::new())
             .await;
         assert!(made.unwrap()[0].is_ok());
+    }
+
+    /// The broker takes messages of so many bytes, once this is answered.
+    pub async fn allow_messages_of(&self, bytes: usize) {
+        let bytes = bytes.to_string();
+        let topic = ResourceSpecifier::Topic(&self.name);
+        let config = AlterConfig::new(topic).set("max.message.bytes", &bytes);
+        let admin = self.admin();
+        let altered = admin.alter_configs([&config], &AdminOptions::new()).await;
+        assert!(altered.unwrap()[0].is_ok());
     }
 
     /// Deletes what lies below `offset`, as retention does.
