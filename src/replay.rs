@@ -117,7 +117,7 @@ impl Replay {
         // nothing is paused here, so that the end may be told: see `source::properties`
         let told = ("enable.partition.eof".to_owned(), "true".to_owned());
         kafka.properties.extend([told]);
-        let consumer = Consumer::new(&kafka)?;
+        let consumer = Consumer::connect(&kafka)?;
         let identity = consumer.identify(&job.topic)?;
         // rows of another topic's offsets would carry versions that mean nothing
         let known = sink::checkpoints::known_identity(clickhouse, &names.ops, &job).await?;

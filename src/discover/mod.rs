@@ -66,7 +66,7 @@ impl Finder {
             pattern: pattern.clone(),
             config: config.clone(),
             clickhouse: clickhouse.clone(),
-            consumer: Consumer::new(&config.kafka)?,
+            consumer: Consumer::connect(&config.kafka)?,
             settled: jobs.iter().map(|job| job.topic.clone()).collect(),
             names: jobs.iter().map(|job| job.name.clone()).collect(),
         }))

@@ -30,7 +30,7 @@ pub struct Reached {
 pub async fn reached(kafka: &config::Kafka, job: &SilverJob) -> Result<Reached> {
     let (kafka, job) = (kafka.clone(), job.clone());
     // librdkafka blocks
-    let asked = tokio::task::spawn_blocking(move || ask(&Consumer::new(&kafka)?, &job)).await;
+    let asked = tokio::task::spawn_blocking(move || ask(&Consumer::connect(&kafka)?, &job)).await;
     asked.map_err(|error| Error::new(Kind::Internal, "a thread panicked").because(error))?
 }
 
