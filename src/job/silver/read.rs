@@ -114,8 +114,7 @@ pub(in crate::job) fn read(name: &str, root: Section<'_>) -> Option<SilverJob> {
 
 fn format(root: &Section<'_>) -> Format {
     let format = root.choice("format", &FORMATS);
-    let format = format.unwrap_or(Format::DEBEZIUM_JSON);
-    format
+    format.unwrap_or(Format::DEBEZIUM_JSON)
 }
 
 /// `deletes` and `added_prefix`, which only a flattened topic has.
