@@ -10,6 +10,10 @@ const SOON: Duration = Duration::from_secs(60);
 /// Longer than a few tries.
 const WHILE: Duration = Duration::from_secs(3);
 
+#[allow(
+    clippy::print_stderr,
+    reason = "a test that could not run says so where its result is read"
+)]
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_disk_stops_writing_loses_nothing_and_goes_on_when_there_is_room() {
     let folder = tempfile::tempdir().unwrap();
