@@ -43,6 +43,7 @@ mod memory;
 mod mongodb;
 mod mysql;
 mod new;
+mod privileges;
 mod purity;
 mod replay;
 mod resync;
