@@ -69,6 +69,8 @@ fn job() -> Result<SilverJob, String> {
             encoding: *encoding,
             null: NullPolicy::Reject,
             toast: ToastPolicy::Reject,
+            cast: false,
+            mask: None,
             added: None,
         })
     };
@@ -80,6 +82,7 @@ fn job() -> Result<SilverJob, String> {
         key: vec!["id".to_owned()],
         time_column: None,
         columns: COLUMNS.iter().map(column).collect::<Result<_, _>>()?,
+        extras: Vec::new(),
         exclude: Vec::new(),
         policies: Policies::default(),
         epoch: 1,
@@ -122,6 +125,7 @@ fn decode(
             offset: offset as i64,
             key: Some(key.as_bytes()),
             value: Some(value.as_bytes()),
+            timestamp: None,
             headers: Headers::NONE,
         };
         match decoder.decode(&message, &mut rows) {

@@ -161,6 +161,7 @@ fn as_message<T>(letter: &Letter, with: impl FnOnce(&Message<'_>) -> T) -> T {
         offset: letter.offset,
         key: letter.key.as_deref(),
         value: letter.value.as_deref(),
+        timestamp: letter.message_time,
         headers: Headers::of(&header),
     })
 }

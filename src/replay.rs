@@ -260,6 +260,7 @@ impl Work {
             offset: raw.offset(),
             key: raw.key(),
             value: raw.value(),
+            timestamp: raw.timestamp(),
             headers: Headers::of(&header),
         };
         if self.decoder.missing_schema(&message).is_some() {

@@ -67,6 +67,7 @@ pub fn check<'a>(
             offset: offset as i64,
             key,
             value,
+            timestamp: None,
             headers: Headers::NONE,
         };
         length += key.map_or(0, <[u8]>::len) + value.map_or(0, <[u8]>::len);

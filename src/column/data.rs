@@ -9,7 +9,7 @@ use super::Type;
 /// Array     `ends[i]` = end of row i in the inner column
 /// Same      one text for every row of a low-cardinality column: a dictionary of one
 /// ```
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Data {
     Fixed { width: usize, bytes: Vec<u8> },
     Text { bytes: Vec<u8>, ends: Vec<usize> },

@@ -47,8 +47,10 @@ pub struct Rows {
     data: Vec<Data>,
     /// columns of the table's ORDER BY
     key: Vec<usize>,
-    /// how many columns the job declares; the system's follow
+    /// how many columns the decoder reads from images; the job's further ones follow
     declared: usize,
+    /// place of the first of the system's
+    system: usize,
     rows: usize,
     doubts: Vec<Doubt>,
     /// memory at the last count, and bytes of the messages taken in since
@@ -64,6 +66,9 @@ impl Rows {
         let own = |column: &crate::job::Column| (column.name.clone(), column.kind.clone());
         let mut columns: Vec<(String, Type)> = job.columns.iter().map(own).collect();
         let declared = columns.len();
+        let extra = |extra: &crate::job::Extra| (extra.name.clone(), extra.kind.clone());
+        columns.extend(job.extras.iter().map(extra));
+        let system = columns.len();
         for (name, kind) in SYSTEM_COLUMNS {
             if let Ok(kind) = Type::parse(kind) {
                 columns.push((name.to_owned(), kind));
@@ -71,7 +76,7 @@ impl Rows {
         }
         let key = if job.key.is_empty() {
             // of one topic, in the order of (_topic, _partition, _version)
-            vec![declared + PARTITION, declared]
+            vec![system + PARTITION, system]
         } else {
             let place = |source: &String| {
                 job.columns
@@ -81,7 +86,7 @@ impl Rows {
             job.key.iter().filter_map(place).collect()
         };
         let mut data: Vec<Data> = columns.iter().map(|(_, kind)| Data::new(kind)).collect();
-        if let Some(topic) = data.get_mut(declared + TOPIC) {
+        if let Some(topic) = data.get_mut(system + TOPIC) {
             *topic = Data::Same {
                 value: job.topic.as_bytes().into(),
                 rows: 0,
@@ -92,6 +97,7 @@ impl Rows {
             data,
             key,
             declared,
+            system,
             rows: 0,
             doubts: Vec::new(),
             held: 0,
@@ -124,7 +130,7 @@ impl Rows {
 
     /// Collapses to the highest version of each key, sorts by key and gathers.
     pub fn finish(self) -> Block {
-        let order = match self.data.get(self.declared) {
+        let order = match self.data.get(self.system) {
             Some(versions) => order::newest_per_key(&self.sorting(), versions, self.rows),
             None => Vec::new(),
         };
@@ -137,13 +143,20 @@ impl Rows {
         self.data.get_mut(..self.declared).unwrap_or_default()
     }
 
+    /// The job's columns that come from elsewhere, for one cell each before the row ends.
+    pub(crate) fn extras(&mut self) -> &mut [Data] {
+        self.data
+            .get_mut(self.declared..self.system)
+            .unwrap_or_default()
+    }
+
     /// Ends the row whose declared cells were appended.
     pub(crate) fn commit(&mut self, origin: &Origin) {
         let optional = |data: &mut Data, value: Option<i64>| match value {
             Some(value) => data.put(value.to_le_bytes()),
             None => data.put_default(),
         };
-        let system = self.data.get_mut(self.declared..).unwrap_or_default();
+        let system = self.data.get_mut(self.system..).unwrap_or_default();
         if let [version, deleted, topic, partition, lsn, tx_id, source_time] = system {
             version.put(origin.version.to_le_bytes());
             deleted.put([u8::from(origin.deleted)]);
@@ -218,12 +231,12 @@ impl Rows {
     }
 
     fn system(&self, place: usize, row: usize) -> Option<&[u8]> {
-        self.data.get(self.declared + place)?.cell(row)
+        self.data.get(self.system + place)?.cell(row)
     }
 
     /// Places of the columns that say which change of the source a row is.
     pub(crate) fn source_columns(&self) -> [usize; 3] {
-        [LSN, TX_ID, SOURCE_TIME].map(|place| self.declared + place)
+        [LSN, TX_ID, SOURCE_TIME].map(|place| self.system + place)
     }
 
     /// Name and type of each key column.
@@ -240,7 +253,7 @@ impl Rows {
 
     /// The rows of each key, oldest first, the keys sorted.
     pub(crate) fn by_key(&self) -> Vec<Vec<u32>> {
-        match self.data.get(self.declared) {
+        match self.data.get(self.system) {
             Some(versions) => order::by_key(&self.sorting(), versions, self.rows),
             None => Vec::new(),
         }
@@ -321,6 +334,7 @@ impl Rows {
             columns: self.columns.clone(),
             key: self.key.clone(),
             declared: self.declared,
+            system: self.system,
             rows: order.len(),
             doubts,
             held: data.iter().map(Data::held).sum(),

@@ -35,6 +35,8 @@ pub struct Config {
     pub time_zone: Tz,
     /// bytes
     pub memory_budget: u64,
+    /// of columns with `mask = "hash"`
+    pub mask_key: Option<SecretString>,
     pub kafka: Kafka,
     pub clickhouse: ClickHouse,
     pub postgres: Postgres,
@@ -215,6 +217,7 @@ fn validate(settings: &Settings, folder: &Path, guarded: bool, faults: &Faults) 
         jobs: folder.join(read.text("jobs")),
         time_zone: time_zone?,
         memory_budget: memory_budget?,
+        mask_key: read.secret("mask_key"),
         kafka: Kafka {
             brokers: read.text("kafka.brokers"),
             group: read.text("kafka.group"),

@@ -37,7 +37,7 @@ const fn secret(key: &'static str, help: &'static str) -> Known {
     }
 }
 
-pub const SETTINGS: [Known; 43] = [
+pub const SETTINGS: [Known; 44] = [
     known(
         "jobs",
         Some("jobs"),
@@ -53,6 +53,7 @@ pub const SETTINGS: [Known; 43] = [
         Some("96MiB"),
         "what ingest holds in memory, whatever the lag",
     ),
+    secret("mask_key", "key of the hashes in masked columns"),
     known(
         "kafka.brokers",
         Some("127.0.0.1:9092"),

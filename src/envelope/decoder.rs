@@ -33,6 +33,8 @@ pub struct Message<'a> {
     pub offset: i64,
     pub key: Option<&'a [u8]>,
     pub value: Option<&'a [u8]>,
+    /// milliseconds since 1970, as the producer or the broker set them; only for jobs that need it
+    pub timestamp: Option<i64>,
     pub headers: Headers<'a>,
 }
 
@@ -348,6 +350,7 @@ impl Decoder {
             }
             close(&mut opened).map_err(as_key)?;
         }
+        self.plan.fill_extras(message, rows);
         rows.commit(&self.origin(message, &envelope.source, false));
         Ok(Fate::Row)
     }
@@ -494,6 +497,7 @@ impl Decoder {
                 &mut self.progress,
             )?;
         }
+        self.plan.fill_extras(message, rows);
         rows.commit(&self.origin(message, &envelope.source, true));
         self.keep_for_new_key(message, false, rows);
         Ok(Fate::Row)
@@ -510,6 +514,7 @@ impl Decoder {
         if ignored || self.plan.job.key.is_empty() || !self.fill_from_key(message, rows)? {
             return Ok(Fate::Skip(skip));
         }
+        self.plan.fill_extras(message, rows);
         rows.commit(&self.origin(message, &Source::default(), true));
         self.keep_for_new_key(message, true, rows);
         Ok(Fate::Row)

@@ -3,10 +3,11 @@
 use super::document;
 use super::fate::Reason;
 use super::json::{Cursor, Step};
+use super::masked::masked;
 use super::number::{decimal, quick_decimal};
 use super::scalar::{base64, bits, bytes, days, float, integer, ticks, uuid};
 use crate::column::{self, Data, Type};
-use crate::job::{Column, NullPolicy};
+use crate::job::{Column, Mask, NullPolicy};
 
 /// Days of 1900-01-01 and 2299-12-31: what Date32 and DateTime64 hold.
 const FIRST_DAY: i64 = -25_567;
@@ -74,6 +75,10 @@ pub(crate) enum Reader {
     DateTime(Unit),
     DateTime64(u8, Unit),
     Time64(u8, Unit),
+    /// as the inner one, and a text that spells such a value, or a number for a text
+    Cast(Box<Reader>),
+    /// what leaves instead of any single value
+    Masked(Mask),
 }
 
 /// How text spells bytes.
@@ -176,12 +181,27 @@ impl Reader {
 
     /// How a column of a job is read, where its values are written so.
     pub(crate) fn of(column: &Column, wire: &Wire) -> Reader {
+        if let Some(mask) = &column.mask {
+            let masked = Reader::Masked(mask.clone());
+            return match (mask, column.kind.is_nullable()) {
+                (Mask::Null, _) | (_, false) => masked,
+                (_, true) => Reader::Nullable(Box::new(masked)),
+            };
+        }
         match Reader::new(&column.kind, wire) {
             Reader::Array { element, .. } => Reader::Array {
                 element,
                 null: column.null,
             },
+            _ if column.cast => Reader::casting(&column.kind, wire),
             reader => reader,
+        }
+    }
+
+    pub(crate) fn casting(kind: &Type, wire: &Wire) -> Reader {
+        match Reader::new(kind, wire) {
+            Reader::Nullable(inner) => Reader::Nullable(Box::new(Reader::Cast(inner))),
+            reader => Reader::Cast(Box::new(reader)),
         }
     }
 
@@ -197,6 +217,7 @@ impl Reader {
             cursor.word(b"null")?;
             return match self {
                 Reader::Nullable(_)
+                | Reader::Masked(Mask::Null)
                 | Reader::Array {
                     null: NullPolicy::Empty,
                     ..
@@ -227,6 +248,8 @@ impl Reader {
         match self {
             Reader::Nullable(reader) => reader.read(cursor, data, scratch)?,
             Reader::Array { element, .. } => array(element, cursor, data, scratch)?,
+            Reader::Cast(reader) => cast(reader, cursor, data, scratch)?,
+            Reader::Masked(mask) => masked(mask, cursor, data, scratch)?,
             Reader::Bool => data.put([u8::from(cursor.bool()?)]),
             Reader::Int { width, signed } => {
                 put_low(data, *width, integer(cursor, *width, *signed)?);
@@ -326,6 +349,43 @@ impl Reader {
             }
         }
         Ok(())
+    }
+}
+
+/// A text that spells a number or a truth is read as that, and a number or a truth as its text.
+fn cast(
+    reader: &Reader,
+    cursor: &mut Cursor<'_>,
+    data: &mut Data,
+    scratch: &mut Scratch,
+) -> Step<()> {
+    match (reader, cursor.peek()) {
+        (Reader::Text, Some(b'0'..=b'9' | b'-' | b't' | b'f')) => {
+            let start = cursor.at();
+            cursor.skip()?;
+            data.put_text(cursor.since(start));
+            Ok(())
+        }
+        (Reader::Int { .. } | Reader::Float32 | Reader::Float64 | Reader::Bool, Some(b'"')) => {
+            let mut text = Vec::new();
+            let text = cursor.string()?.resolve(&mut text)?;
+            // what JSON has around a value is no part of it
+            if text.first().is_none_or(u8::is_ascii_whitespace)
+                || text.last().is_none_or(u8::is_ascii_whitespace)
+            {
+                return Err(Reason::BadValue);
+            }
+            let mut inner = Cursor::new(text);
+            let as_value = |reason| match reason {
+                Reason::BadJson => Reason::BadValue,
+                other => other,
+            };
+            reader
+                .read_some(&mut inner, data, scratch)
+                .map_err(as_value)?;
+            inner.end().map_err(as_value)
+        }
+        _ => reader.read_some(cursor, data, scratch),
     }
 }
 

@@ -152,7 +152,7 @@ fn source(cursor: &mut Cursor<'_>) -> Step<Source> {
 }
 
 /// DateTime64 ends with the year 2299 and begins with 1900.
-fn is_instant(millis: i64) -> bool {
+pub(super) fn is_instant(millis: i64) -> bool {
     const FIRST: i64 = -2_208_988_800_000;
     const END: i64 = 10_413_792_000_000;
     (FIRST..END).contains(&millis)

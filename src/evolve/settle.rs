@@ -226,7 +226,7 @@ fn add(job: &SilverJob, drift: &Drift, field: &Field, catalog: &Catalog) -> Resu
         true => format!("source{}", field.name),
         false => field.name.clone(),
     };
-    if name.is_empty() || job.columns.iter().any(|column| column.name == name) {
+    if name.is_empty() || job.has_column(&name) {
         let message = format!(
             "job {}: the source has a new field `{}`, and its column `{name}` exists already",
             job.name, field.name
@@ -249,6 +249,8 @@ fn add(job: &SilverJob, drift: &Drift, field: &Field, catalog: &Catalog) -> Resu
             encoding: resolved.encoding,
             null: NullPolicy::default(),
             toast: job.policies.toast,
+            cast: false,
+            mask: None,
             added: Some(Added { since: drift.since }),
         },
         resolved,

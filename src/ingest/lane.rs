@@ -55,6 +55,7 @@ pub struct Lane {
     pub breaker: Breaker,
     /// of the batch that was handed over last, where batches take turns
     last_turn: Option<oneshot::Receiver<()>>,
+    needs_timestamp: bool,
 }
 
 /// A partition that is ours.
@@ -116,6 +117,7 @@ impl Lane {
             counters: Counters::default(),
             breaker: Breaker::default(),
             last_turn: None,
+            needs_timestamp: target.job.needs_timestamp(),
             failed: None,
             owned: BTreeMap::new(),
             target: Arc::new(target),
@@ -156,6 +158,7 @@ impl Lane {
             offset: raw.offset(),
             key: raw.key(),
             value: raw.value(),
+            timestamp: self.needs_timestamp.then(|| raw.timestamp()).flatten(),
             headers: Headers::of(&header),
         };
         if let Some(id) = self.decoder.missing_schema(&message) {

@@ -87,6 +87,7 @@ async fn show(
                         offset: raw.offset(),
                         key: raw.key(),
                         value: raw.value(),
+                        timestamp: raw.timestamp(),
                         headers: Headers::of(&header),
                     };
                     registry::teach(registry, &mut decoder, job, |decoder| {

@@ -94,6 +94,7 @@ mod tests {
             key: Vec::new(),
             time_column: None,
             columns: Vec::new(),
+            extras: Vec::new(),
             exclude: Vec::new(),
             policies: Policies::default(),
             epoch,

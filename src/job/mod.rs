@@ -9,11 +9,11 @@ pub use gold::{
     Audit, Check, Dependency, GoldJob, STAGING, STAGING_INFIX, Severity, in_dependency_order,
     partition_expression, partition_id,
 };
-pub(crate) use silver::quoted;
+pub(crate) use silver::{ExtraFrom, quoted};
 pub use silver::{
-    Added, Column, DeletePolicy, Deletes, Encoding, Flattened, Format, LookupMiss, NewColumnPolicy,
-    NullPolicy, Policies, SYSTEM_COLUMNS, Shape, SilverJob, ToastPolicy, TruncatePolicy,
-    ValuePolicy, WHOLE_DOCUMENT, Wire,
+    Added, Column, DeletePolicy, Deletes, Encoding, Extra, Flattened, Format, LookupMiss, Mask,
+    MaskKey, NewColumnPolicy, NullPolicy, Policies, SYSTEM_COLUMNS, Shape, SilverJob, ToastPolicy,
+    TruncatePolicy, ValuePolicy, WHOLE_DOCUMENT, Wire,
 };
 
 use crate::config::Config;
@@ -52,7 +52,11 @@ impl Jobs {
             names.push(name.clone());
             let text = read_file(&file)?;
             let document = Document::parse(&file, &text, faults);
-            silver.extend(silver::read(&name, document.root(faults)));
+            silver.extend(silver::read(
+                &name,
+                document.root(faults),
+                config.mask_key.as_ref(),
+            ));
         }
         check_topics(&silver, &config.jobs, faults);
         let mut gold = Vec::new();

@@ -3,11 +3,14 @@
 mod format;
 mod line;
 mod mongodb;
+mod options;
 mod read;
 
 pub use format::{Deletes, Flattened, Format, Shape, Wire};
 pub(crate) use line::quoted;
 pub use mongodb::{LookupMiss, WHOLE_DOCUMENT};
+pub(crate) use options::ExtraFrom;
+pub use options::{Extra, Mask, MaskKey};
 pub use read::SYSTEM_COLUMNS;
 pub(super) use read::read;
 
@@ -27,6 +30,8 @@ pub struct SilverJob {
     /// event time of a row, by its table name, where the job declares one
     pub time_column: Option<String>,
     pub columns: Vec<Column>,
+    /// after them in the table
+    pub extras: Vec<Extra>,
     /// source fields that are known and left out on purpose
     pub exclude: Vec<String>,
     pub policies: Policies,
@@ -47,6 +52,9 @@ pub struct Column {
     pub null: NullPolicy,
     /// the job's policy, or the column's own
     pub toast: ToastPolicy,
+    /// a text that spells a number is read as that number, and a number as its text
+    pub cast: bool,
+    pub mask: Option<Mask>,
     /// added by ingest and not by a person: a message that lacks the field is older than the column, and stores NULL
     pub added: Option<Added>,
 }
@@ -162,6 +170,12 @@ impl NewColumnPolicy {
 }
 
 impl SilverJob {
+    /// Whether the table has such a column, bullion's own aside.
+    pub fn has_column(&self, name: &str) -> bool {
+        let mut columns = self.columns.iter().map(|column| &column.name);
+        columns.any(|column| column == name) || self.extras.iter().any(|extra| extra.name == name)
+    }
+
     /// Whether a row may need the one before it.
     pub fn keeps(&self) -> bool {
         self.columns

@@ -212,3 +212,61 @@ city = { type = "Nullable(String)", path = "address.city" }
         assert!(told.contains(fault), "{told}");
     }
 }
+
+#[test]
+fn faults_of_column_options_are_all_told() {
+    let job = r#"
+topic = "t"
+key = ["id"]
+[policy]
+delete = "ignore"
+toast = "keep"
+[columns]
+id = { type = "Int64", mask = "hash" }
+a = { type = "String", mask = "hash" }
+b = { type = "Int32", mask = "null" }
+c = { type = "Int32", mask = "last 4" }
+d = { type = "String", mask = "first" }
+e = { type = "Int64", from = "plain", cast = true }
+f = { type = "Array(Int64)", cast = true }
+[constants]
+a = { type = "String", value = "x" }
+g = { type = "UInt8", value = "256" }
+h = "x"
+[metadata]
+_version = "offset"
+i = "time"
+j = "header:"
+"#;
+    let error = load(&[("silver/orders.toml", job)]).unwrap_err();
+    let text = error.to_string();
+    for told in [
+        "`toast = \"keep\"` needs `delete = \"delete\"`",
+        "`id`: a hash is a String",
+        "`a`: `mask = \"hash\"` needs a key: BULLION_MASK_KEY or BULLION_MASK_KEY_FILE",
+        "`b`: `mask = \"null\"` needs a Nullable type",
+        "`c`: the end of a text is a String",
+        "`d`: `mask` is \"hash\", \"null\" or \"last 4\", not `first`",
+        "`e`: `from` says how the value is written already: leave `cast` out",
+        "`f`: `cast` is for single values, not for an Array",
+        "two columns are named `a`",
+        "`256` is no UInt8",
+        "`constants.h` is written { type",
+        "column `_version` collides with bullion's own",
+        "`metadata.i` is timestamp, offset",
+        "`metadata.j` is timestamp, offset",
+    ] {
+        assert!(text.contains(told), "{told}\n{text}");
+    }
+}
+
+#[test]
+fn a_key_is_masked_by_nothing_but_a_hash() {
+    let job =
+        "topic = \"t\"\nkey = [\"id\"]\n[columns]\nid = { type = \"String\", mask = \"last 2\" }\n";
+    let error = load(&[("silver/orders.toml", job)]).unwrap_err();
+    assert!(
+        error.to_string().contains("masked by a hash only"),
+        "{error}"
+    );
+}

@@ -95,6 +95,8 @@ pub fn effective(job: &SilverJob, table: &[TableColumn]) -> SilverJob {
                 encoding: Encoding::parse(&mark.from).unwrap_or(Encoding::Plain),
                 null: NullPolicy::default(),
                 toast: job.policies.toast,
+                cast: false,
+                mask: None,
                 added,
             }),
         }

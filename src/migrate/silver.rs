@@ -88,7 +88,11 @@ pub fn table_columns(job: &SilverJob) -> Vec<(String, String)> {
         .columns
         .iter()
         .map(|column| (column.name.clone(), column.kind.to_string()));
-    declared.chain(own).collect()
+    let extras = job
+        .extras
+        .iter()
+        .map(|extra| (extra.name.clone(), extra.kind.to_string()));
+    declared.chain(extras).chain(own).collect()
 }
 
 /// Column names of the table's ORDER BY.

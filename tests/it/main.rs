@@ -6,6 +6,7 @@ mod bad_input;
 mod bad_topic;
 mod bank;
 mod chaos;
+mod columns;
 mod connectors;
 mod crash;
 mod demo;

@@ -105,6 +105,7 @@ fn every_captured_message_has_the_fate_that_it_should() {
             offset: offset as i64,
             key: (!heartbeat).then(|| line.key.get().as_bytes()),
             value: Some(line.value.get().as_bytes()),
+            timestamp: None,
             headers: Headers::NONE,
         };
         let counts = told.entry(line.topic).or_default();

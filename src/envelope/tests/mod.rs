@@ -8,6 +8,7 @@ mod flattened;
 mod folds;
 mod mongodb;
 mod odd_input;
+mod options;
 mod samples;
 mod times;
 mod values;
@@ -29,6 +30,8 @@ pub(crate) fn job(more: &[(&str, &str, Encoding)]) -> SilverJob {
         null: NullPolicy::Reject,
         added: None,
         toast: ToastPolicy::Reject,
+        cast: false,
+        mask: None,
     };
     SilverJob {
         name: "orders".into(),
@@ -38,6 +41,7 @@ pub(crate) fn job(more: &[(&str, &str, Encoding)]) -> SilverJob {
         key: vec!["id".into()],
         time_column: None,
         columns: base.iter().chain(more).map(column).collect(),
+        extras: vec![],
         exclude: vec![],
         policies: Policies::default(),
         epoch: 1,
@@ -55,6 +59,7 @@ pub(super) fn message<'a>(
         offset,
         key,
         value,
+        timestamp: None,
         headers: Headers::NONE,
     }
 }

@@ -77,6 +77,7 @@ impl Scene {
             offset,
             key: Some(key.as_bytes()),
             value: (op != 'x').then_some(value.as_bytes()),
+            timestamp: None,
             headers: Headers::of(&find),
         };
         let fate = self.decoder.decode(&message, &mut self.batch.rows);

@@ -1,6 +1,6 @@
 //! A column as it stands in a job file: `"source field" = "ClickHouse type"`, or a table with its options.
 
-use super::{Column, Encoding, NullPolicy};
+use super::{Column, Encoding, Mask, NullPolicy};
 
 impl Column {
     /// The line of `[columns]` that declares it.
@@ -10,7 +10,16 @@ impl Column {
         let from = (self.encoding != Encoding::Plain)
             .then(|| format!(", from = \"{}\"", self.encoding.as_str()));
         let null = (self.null == NullPolicy::Empty).then(|| ", null = \"empty\"".to_owned());
-        let more: String = [rename, from, null].into_iter().flatten().collect();
+        let cast = self.cast.then(|| ", cast = true".to_owned());
+        let mask = self.mask.as_ref().map(|mask| match mask {
+            Mask::Hash(_) => ", mask = \"hash\"".to_owned(),
+            Mask::Last(length) => format!(", mask = \"last {length}\""),
+            Mask::Null => ", mask = \"null\"".to_owned(),
+        });
+        let more: String = [rename, from, cast, null, mask]
+            .into_iter()
+            .flatten()
+            .collect();
         let declared = match more.is_empty() {
             true => kind,
             false => format!("{{ type = {kind}{more} }}"),

@@ -1,14 +1,17 @@
 //! Reads `jobs/silver/<name>.toml` into a [`SilverJob`], reporting every fault.
 
+use secrecy::SecretString;
+
 use crate::column::Type;
 use crate::document::{Entry, Located, Section};
 use crate::fault::suggestion;
 
 use super::format::{DELETES as SHOWN_DELETES, FORMATS};
 use super::mongodb::{self, LOOKUP_MISSES};
+use super::options;
 use super::{
-    Column, DeletePolicy, Deletes, Encoding, Flattened, Format, NewColumnPolicy, NullPolicy,
-    Policies, Shape, SilverJob, ToastPolicy, TruncatePolicy, ValuePolicy,
+    Column, DeletePolicy, Deletes, Encoding, Extra, Flattened, Format, Mask, NewColumnPolicy,
+    NullPolicy, Policies, Shape, SilverJob, ToastPolicy, TruncatePolicy, ValuePolicy,
 };
 
 const ENCODINGS: [(&str, Encoding); 12] = [
@@ -64,7 +67,11 @@ impl Encoding {
 }
 
 /// `None` where so much is missing that there is no job to speak of; the faults say why.
-pub(in crate::job) fn read(name: &str, root: Section<'_>) -> Option<SilverJob> {
+pub(in crate::job) fn read(
+    name: &str,
+    root: Section<'_>,
+    mask_key: Option<&SecretString>,
+) -> Option<SilverJob> {
     let topic = root.required_text("topic");
     let format = format(&root);
     let key = root.texts("key");
@@ -85,11 +92,21 @@ pub(in crate::job) fn read(name: &str, root: Section<'_>) -> Option<SilverJob> {
             let common = Common {
                 shape: format.shape,
                 toast: policies.toast,
+                mask_key,
             };
             columns_of(section, common)
         })
         .unwrap_or_default();
-    check_names(&root, &columns);
+    let mut extras = root
+        .section("constants")
+        .map(options::constants)
+        .unwrap_or_default();
+    extras.extend(
+        root.section("metadata")
+            .map(options::metadata)
+            .unwrap_or_default(),
+    );
+    check_names(&root, &columns, &extras);
     check_key(&root, &key, &columns);
     check_exclude(&root, &exclude, &columns);
     mongodb::check(&root, format.shape, &key, &columns);
@@ -106,6 +123,7 @@ pub(in crate::job) fn read(name: &str, root: Section<'_>) -> Option<SilverJob> {
         key: key.into_iter().map(|field| field.value).collect(),
         time_column: time_column.map(|column| column.value),
         columns: columns.into_iter().map(|column| column.value).collect(),
+        extras: extras.into_iter().map(|extra| extra.value).collect(),
         exclude: exclude.into_iter().map(|field| field.value).collect(),
         policies,
         epoch,
@@ -188,12 +206,13 @@ fn policies(section: Section<'_>) -> Policies {
 
 /// What every column of a job has from the job.
 #[derive(Clone, Copy)]
-struct Common {
+struct Common<'a> {
     shape: Shape,
     toast: ToastPolicy,
+    mask_key: Option<&'a SecretString>,
 }
 
-fn columns_of(section: Section<'_>, common: Common) -> Vec<Located<Column>> {
+fn columns_of(section: Section<'_>, common: Common<'_>) -> Vec<Located<Column>> {
     let mut columns = Vec::new();
     for (source, entry) in section.entries() {
         let column = match entry {
@@ -207,6 +226,8 @@ fn columns_of(section: Section<'_>, common: Common) -> Vec<Located<Column>> {
                     null: NullPolicy::default(),
                     added: None,
                     toast: common.toast,
+                    cast: false,
+                    mask: None,
                 },
             }),
             Entry::Section(table) => column_of(source, table, common),
@@ -216,11 +237,13 @@ fn columns_of(section: Section<'_>, common: Common) -> Vec<Located<Column>> {
     columns
 }
 
-/// `field = { type = "…", name = "…", from = "…", null = "…", toast = "…", path = "…" }`
-fn column_of(field: String, table: Section<'_>, common: Common) -> Option<Located<Column>> {
+/// `field = { type = "…", name = "…", from = "…", cast = true, null = "…", toast = "…", mask = "…", path = "…" }`
+fn column_of(field: String, table: Section<'_>, common: Common<'_>) -> Option<Located<Column>> {
     let kind = table.required_text("type");
     let name = table.text("name");
-    let encoding = table.choice("from", &ENCODINGS).unwrap_or(Encoding::Plain);
+    let from = table.choice("from", &ENCODINGS);
+    let encoding = from.unwrap_or(Encoding::Plain);
+    let cast = table.boolean("cast").unwrap_or(false);
     let null = table.choice("null", &NULLS);
     let path = table.text("path");
     mongodb::check_column(&table, common.shape, path.as_ref(), encoding);
@@ -245,18 +268,25 @@ fn column_of(field: String, table: Section<'_>, common: Common) -> Option<Locate
         );
         table.fault(line, message);
     }
+    let mask = options::mask(&table, &source, parsed.as_ref(), common.mask_key);
+    let column = parsed.map(|kind| Column {
+        name: name.map_or(field, |name| name.value),
+        source,
+        kind,
+        encoding,
+        null: null.unwrap_or_default(),
+        added: None,
+        toast,
+        cast,
+        mask,
+    });
+    if let Some(column) = &column {
+        options::check(&table, column, from.is_some());
+    }
     table.finish();
     Some(Located {
         line,
-        value: Column {
-            name: name.map_or(field, |name| name.value),
-            source,
-            kind: parsed?,
-            encoding,
-            null: null.unwrap_or_default(),
-            added: None,
-            toast,
-        },
+        value: column?,
     })
 }
 
@@ -314,16 +344,22 @@ pub const SYSTEM_COLUMNS: [(&str, &str); 7] = [
     ("_source_time", "Nullable(DateTime64(3, 'UTC'))"),
 ];
 
-fn check_names(root: &Section<'_>, columns: &[Located<Column>]) {
-    for (index, column) in columns.iter().enumerate() {
-        let name = &column.value.name;
+fn check_names(root: &Section<'_>, columns: &[Located<Column>], extras: &[Located<Extra>]) {
+    let columns = columns
+        .iter()
+        .map(|column| (column.value.name.as_str(), column.line));
+    let extras = extras
+        .iter()
+        .map(|extra| (extra.value.name.as_str(), extra.line));
+    let names: Vec<(&str, usize)> = columns.chain(extras).collect();
+    for (index, (name, line)) in names.iter().enumerate() {
         if SYSTEM_COLUMNS.iter().any(|(system, _)| system == name) {
             let message = format!("column `{name}` collides with bullion's own: give it a `name`");
-            root.fault(column.line, message);
+            root.fault(*line, message);
         }
-        let same = |other: &&Located<Column>| other.value.name == *name;
-        if columns.iter().take(index).find(same).is_some() {
-            root.fault(column.line, format!("two columns are named `{name}`"));
+        let mut before = names.iter().take(index);
+        if before.any(|(other, _)| other == name) {
+            root.fault(*line, format!("two columns are named `{name}`"));
         }
     }
 }
@@ -350,6 +386,13 @@ fn check_key(root: &Section<'_>, key: &[Located<String>], columns: &[Located<Col
             )
         {
             let message = format!("key field `{}` cannot be a {kind}", field.value);
+            root.fault(column.line, message);
+        }
+        if matches!(column.value.mask, Some(Mask::Null | Mask::Last(_))) {
+            let message = format!(
+                "key field `{}` can be masked by a hash only: rows must stay apart",
+                field.value
+            );
             root.fault(column.line, message);
         }
     }
