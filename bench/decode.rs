@@ -77,6 +77,7 @@ fn job() -> Result<SilverJob, String> {
     Ok(SilverJob {
         name: "orders".to_owned(),
         topic: "shop.public.orders".to_owned(),
+        tables: Vec::new(),
         format: Format::DEBEZIUM_JSON,
         flattened: None,
         key: vec!["id".to_owned()],

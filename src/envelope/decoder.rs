@@ -9,6 +9,7 @@ use super::image::{Part, Plan, Progress};
 use super::key;
 use super::open::{Shape, Shapes, close};
 use super::rewrite::Rewrite;
+use super::route;
 use super::schema::Wires;
 use super::skeleton::Skeleton;
 use super::walk::{self, Envelope, Source, by_shape};
@@ -75,6 +76,8 @@ pub struct Decoder {
     source_time: Option<i64>,
     evolution: Evolution,
     typed: u64,
+    /// of the last message of a topic of several tables
+    table: Vec<u8>,
 }
 
 /// What the decoder knows of its source beyond the job, for jobs whose table follows it.
@@ -110,6 +113,7 @@ impl Decoder {
             source_time: None,
             evolution: Evolution::default(),
             typed: 0,
+            table: Vec::new(),
         }
     }
 
@@ -245,6 +249,9 @@ impl Decoder {
             [0, _, _, _, _, ..] => return Err(Reason::WrongEncoding.into()),
             _ if value.len() > LARGEST_MESSAGE => return Err(Reason::TooLarge.into()),
             _ => {}
+        }
+        if !self.plan.job.tables.is_empty() && self.is_of_other_table(value) {
+            return Ok(Fate::Skip(Skip::OtherTable));
         }
         let mut opened = self.values.open(value, &self.plan, Part::KeyOfRow)?;
         if self.values.get(opened.known).unjudged.is_some() {
@@ -510,7 +517,9 @@ impl Decoder {
         skip: Skip,
         rows: &mut Rows,
     ) -> Result<Fate, Reject> {
-        let ignored = self.plan.job.policies.delete == DeletePolicy::Ignore;
+        // a null value does not say of which table it is; the delete before it does
+        let ignored = self.plan.job.policies.delete == DeletePolicy::Ignore
+            || !self.plan.job.tables.is_empty();
         if ignored || self.plan.job.key.is_empty() || !self.fill_from_key(message, rows)? {
             return Ok(Fate::Skip(skip));
         }
@@ -518,6 +527,13 @@ impl Decoder {
         rows.commit(&self.origin(message, &Source::default(), true));
         self.keep_for_new_key(message, true, rows);
         Ok(Fate::Row)
+    }
+
+    #[cold]
+    fn is_of_other_table(&mut self, value: &[u8]) -> bool {
+        let name = &mut self.table;
+        let tables = &self.plan.job.tables;
+        route::table_of(value, name) && !tables.iter().any(|table| table.as_bytes() == name)
     }
 
     /// Whether the message has a key; its fields are then in their columns.

@@ -32,6 +32,8 @@ pub enum Skip {
     Truncate,
     /// a delete that the job's policy ignores
     DeleteIgnored,
+    /// a change of a table that another job names
+    OtherTable,
 }
 
 impl Skip {
@@ -46,6 +48,7 @@ impl Skip {
             Skip::LookupMiss => "lookup_miss",
             Skip::Truncate => "truncate",
             Skip::DeleteIgnored => "delete_ignored",
+            Skip::OtherTable => "other_table",
         }
     }
 }

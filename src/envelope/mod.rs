@@ -30,6 +30,7 @@ mod number;
 mod open;
 mod placeholder;
 mod rewrite;
+mod route;
 mod scalar;
 mod schema;
 mod shape;

@@ -110,23 +110,37 @@ impl Pace {
 #[derive(Clone, Copy)]
 enum Route {
     Lane(usize),
+    /// of several jobs; each takes what is its own
+    Shared(usize),
     Heartbeat,
 }
 
 /// Topic handle → route; a handful of entries, looked through from the start.
 #[derive(Default)]
-pub struct Routes(Vec<(usize, Route)>);
+pub struct Routes {
+    by_handle: Vec<(usize, Route)>,
+    shared: Vec<Vec<usize>>,
+}
 
 impl Routes {
     fn of(&mut self, message: &RawMessage<'_>, lanes: &[Lane]) -> Route {
         let handle = message.topic_handle();
-        if let Some((_, route)) = self.0.iter().find(|(known, _)| *known == handle) {
+        let known = self.by_handle.iter().find(|(known, _)| *known == handle);
+        if let Some((_, route)) = known {
             return *route;
         }
         let name = message.topic().to_string_lossy();
-        let lane = lanes.iter().position(|lane| lane.target.job.topic == name);
-        let route = lane.map_or(Route::Heartbeat, Route::Lane);
-        self.0.push((handle, route));
+        let is_its = |(at, lane): (usize, &Lane)| (lane.target.job.topic == name).then_some(at);
+        let its: Vec<usize> = lanes.iter().enumerate().filter_map(is_its).collect();
+        let route = match its.as_slice() {
+            [] => Route::Heartbeat,
+            [lane] => Route::Lane(*lane),
+            _ => {
+                self.shared.push(its);
+                Route::Shared(self.shared.len() - 1)
+            }
+        };
+        self.by_handle.push((handle, route));
         route
     }
 }
@@ -188,12 +202,15 @@ impl Consuming {
                         heartbeats.take(&topic, message.value(), now);
                     }
                     Route::Lane(index) => {
-                        let Some(lane) = lanes.get_mut(index) else {
-                            continue;
-                        };
-                        lane.take(&message, now);
-                        if lane.is_full() && !lane.is_blocked() {
-                            lane.hand_over(index, runtime, landing);
+                        if let Some(lane) = lanes.get_mut(index) {
+                            lane.take_and_hand_over(&message, now, (index, runtime, landing));
+                        }
+                    }
+                    Route::Shared(at) => {
+                        for index in routes.shared.get(at).into_iter().flatten().copied() {
+                            if let Some(lane) = lanes.get_mut(index) {
+                                lane.take_and_hand_over(&message, now, (index, runtime, landing));
+                            }
                         }
                     }
                 },
@@ -252,20 +269,28 @@ impl Consuming {
         if fatal || (topic.is_none() && error.kind() == Kind::Denied) {
             return Err(error);
         }
-        let lane = self
-            .lanes
-            .iter_mut()
-            .find(|lane| Some(lane.target.job.topic.as_str()) == topic);
-        match (lane, error.kind()) {
-            (Some(lane), _) if lane.failed.is_some() => {}
-            // a broker that comes back may say so for a moment; see `check_topic`
-            (Some(_), Kind::NotFound) => self.consumer.miss_topic(),
-            (Some(lane), Kind::Gap) => {
-                let shown = lane.gap(partition, &self.consumer);
-                lane.fail(shown.unwrap_or(error));
+        let mut found = false;
+        for lane in &mut self.lanes {
+            if Some(lane.target.job.topic.as_str()) != topic {
+                continue;
             }
-            (Some(lane), kind) if kind.policy().retry == Retry::Never => lane.fail(error),
-            _ => tracing::warn!(%error, "waiting for kafka"),
+            found = true;
+            match error.kind() {
+                _ if lane.failed.is_some() => {}
+                // a broker that comes back may say so for a moment; see `check_topic`
+                Kind::NotFound => self.consumer.miss_topic(),
+                Kind::Gap => {
+                    let shown = lane.gap(partition, &self.consumer);
+                    lane.fail(shown.unwrap_or_else(|| self.consumer.explain(code, &place)));
+                }
+                kind if kind.policy().retry == Retry::Never => {
+                    lane.fail(self.consumer.explain(code, &place));
+                }
+                _ => tracing::warn!(%error, "waiting for kafka"),
+            }
+        }
+        if !found {
+            tracing::warn!(%error, "waiting for kafka");
         }
         Ok(())
     }
@@ -302,21 +327,45 @@ impl Consuming {
         }
     }
 
-    /// Of the partitions that are ours now: what is durable and was not sent to Kafka yet, or all of it.
+    /// Of the partitions that are ours now: what is durable and was not sent to Kafka yet, or all of it. A topic of several
+    /// jobs is as far as the last of them, also where that one has stopped.
     pub(super) fn durable_offsets(&mut self, all: bool) -> Vec<(Partition, i64)> {
         let mut offsets = Vec::new();
         for lane in &mut self.lanes {
             lane.take_durable();
-            for (number, owned) in &mut lane.owned {
-                if all || owned.committed != Some(owned.durable) {
-                    owned.committed = Some(owned.durable);
-                    let topic = lane.target.job.topic.clone();
-                    let number = *number;
-                    offsets.push((Partition { topic, number }, owned.durable));
+        }
+        for index in 0..self.lanes.len() {
+            let Some(lane) = self.lanes.get(index) else {
+                continue;
+            };
+            let mut changed = Vec::new();
+            for (number, owned) in &lane.owned {
+                let durable = self.durable_for_all(&lane.target.job.topic, *number, owned.durable);
+                if all || owned.committed != Some(durable) {
+                    changed.push((lane.partition(*number), durable));
                 }
+            }
+            let Some(lane) = self.lanes.get_mut(index) else {
+                continue;
+            };
+            for (partition, durable) in changed {
+                if let Some(owned) = lane.owned.get_mut(&partition.number) {
+                    owned.committed = Some(durable);
+                }
+                offsets.push((partition, durable));
             }
         }
         offsets
+    }
+
+    /// What is durable of a partition in each job of its topic.
+    pub(super) fn durable_for_all(&self, topic: &str, number: i32, durable: i64) -> i64 {
+        let its = self
+            .lanes
+            .iter()
+            .filter(|lane| lane.target.job.topic == topic);
+        let positions = its.filter_map(|lane| Some(lane.owned.get(&number)?.durable));
+        positions.fold(durable, i64::min)
     }
 
     fn hand_over_due(&mut self) {
@@ -336,14 +385,27 @@ impl Consuming {
     fn mind_memory(&mut self) -> Result<()> {
         let held: usize = self.lanes.iter().map(Lane::bytes).sum();
         let over = held > self.budget;
-        for (lane, paused) in self.lanes.iter().zip(&mut self.pace.paused) {
+        let wish = |(lane, paused): (&Lane, &bool)| {
             // with hysteresis: a resumed partition is fetched anew
             let relieved = held < self.budget / 2 && !lane.is_blocked() && !lane.is_keeping();
-            let wanted = lane.failed.is_some()
-                || over
-                || lane.is_keeping()
+            over || lane.is_keeping()
                 || (lane.is_full() && lane.is_blocked())
-                || (*paused && !relieved);
+                || (*paused && !relieved)
+        };
+        let wishes: Vec<bool> = self.lanes.iter().zip(&self.pace.paused).map(wish).collect();
+        for index in 0..self.lanes.len() {
+            let Some(lane) = self.lanes.get(index) else {
+                continue;
+            };
+            // one that has stopped does not hold up the others of its topic
+            let mut live = self.lanes.iter().zip(&wishes).filter(|(other, _)| {
+                other.failed.is_none() && other.target.job.topic == lane.target.job.topic
+            });
+            let first = live.next();
+            let wanted = first.is_none_or(|(_, wish)| *wish) || live.any(|(_, wish)| *wish);
+            let Some(paused) = self.pace.paused.get_mut(index) else {
+                continue;
+            };
             if wanted != *paused && !lane.owned.is_empty() {
                 let partitions = lane.partitions();
                 if wanted {

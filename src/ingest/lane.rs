@@ -210,6 +210,19 @@ impl Lane {
         self.mind_breaker(rejected);
     }
 
+    /// The same, and starts the write of a batch that is full with it.
+    pub fn take_and_hand_over(
+        &mut self,
+        raw: &RawMessage<'_>,
+        now: Instant,
+        (index, runtime, landed): (usize, &Handle, &Sender<Landed>),
+    ) {
+        self.take(raw, now);
+        if self.is_full() && !self.is_blocked() {
+            self.hand_over(index, runtime, landed);
+        }
+    }
+
     /// Whether a registry has framed every message so far, and there were enough of them to be no accident.
     #[cold]
     fn starts_framed(&self, raw: &RawMessage<'_>) -> bool {

@@ -365,6 +365,8 @@ impl Prepared {
     fn topics_of(lanes: &[Lane], consumer: &Consumer) -> Vec<String> {
         let running = lanes.iter().filter(|lane| lane.failed.is_none());
         let mut topics: Vec<String> = running.map(|lane| lane.target.job.topic.clone()).collect();
+        topics.sort();
+        topics.dedup();
         let mut beats: Vec<String> = topics
             .iter()
             .map(|topic| heartbeat::topic_of(topic))

@@ -85,37 +85,49 @@ impl Consuming {
         let mut starts = Vec::new();
         let mut taken = Vec::new();
         for found in committed {
-            let index = self.lane_of(&found.partition.topic);
-            let stopped = |index: usize| Some(self.lanes.get(index)?.failed.is_some());
-            if index.and_then(stopped) == Some(true) {
-                // it is paused, and its topic may be gone
-                starts.push((found.partition, found.offset.unwrap_or(0)));
-                continue;
-            }
-            let (low, high) = self.consumer.watermarks(&found.partition)?;
-            let Some((index, lane)) =
-                index.and_then(|index| Some((index, self.lanes.get_mut(index)?)))
-            else {
-                // a heartbeat topic: only its latest message counts
-                starts.push((found.partition, (high - 1).max(low)));
+            let its = self.lanes_on(&found.partition.topic);
+            let live: Vec<usize> = its
+                .iter()
+                .copied()
+                .filter(|index| self.is_live(*index))
+                .collect();
+            let Some(first) = live.first().copied() else {
+                if its.is_empty() {
+                    // a heartbeat topic: only its latest message counts
+                    let (low, high) = self.consumer.watermarks(&found.partition)?;
+                    starts.push((found.partition, (high - 1).max(low)));
+                } else {
+                    // it is paused, and its topic may be gone
+                    starts.push((found.partition, found.offset.unwrap_or(0)));
+                }
                 continue;
             };
+            let (low, high) = self.consumer.watermarks(&found.partition)?;
             let known = Known {
                 committed: found.offset,
                 checkpoint: checkpoints
-                    .get(&index)
+                    .get(&first)
                     .and_then(|known| known.get(&found.partition.number))
                     .copied(),
                 low,
                 high,
             };
-            let owned = start_of(lane, &found, &known, self.first_start);
+            let mut start = None;
+            for index in live {
+                if let Some(lane) = self.lanes.get_mut(index) {
+                    start = start.or(start_of(lane, &found, &known, self.first_start));
+                }
+            }
             starts.push((
                 found.partition.clone(),
-                owned.map_or(high, |owned| owned.next),
+                start.map_or(high, |owned| owned.next),
             ));
-            if let Some(owned) = owned {
-                taken.push((index, found.partition.number, owned));
+            // also by jobs of the topic that have stopped: nothing is committed past what they have
+            if let Some(owned) = start {
+                taken.extend(
+                    its.iter()
+                        .map(|index| (*index, found.partition.number, owned)),
+                );
             }
         }
         self.remember_starts(&checkpoints, &taken)?;
@@ -131,19 +143,27 @@ impl Consuming {
         Ok(())
     }
 
-    fn lane_of(&self, topic: &str) -> Option<usize> {
-        let is_its = |lane: &Lane| lane.target.job.topic == topic;
-        self.lanes.iter().position(is_its)
+    /// Jobs that read this topic.
+    fn lanes_on(&self, topic: &str) -> Vec<usize> {
+        let lanes = self.lanes.iter().enumerate();
+        let its = lanes.filter(|(_, lane)| lane.target.job.topic == topic);
+        its.map(|(index, _)| index).collect()
+    }
+
+    fn is_live(&self, index: usize) -> bool {
+        let lane = self.lanes.get(index);
+        lane.is_some_and(|lane| lane.failed.is_none())
     }
 
     /// Jobs whose topics are among these.
     fn lanes_of(&self, partitions: &[Partition]) -> Vec<usize> {
-        let touched = |index: &usize| {
-            partitions
-                .iter()
-                .any(|partition| self.lane_of(&partition.topic) == Some(*index))
+        let touched = |lane: &Lane| {
+            let mut partitions = partitions.iter();
+            partitions.any(|partition| partition.topic == lane.target.job.topic)
         };
-        (0..self.lanes.len()).filter(touched).collect()
+        let lanes = self.lanes.iter().enumerate();
+        let its = lanes.filter(|(_, lane)| touched(lane));
+        its.map(|(index, _)| index).collect()
     }
 
     /// A topic that is gone takes its partitions along without a word to its job.
@@ -267,9 +287,11 @@ impl Consuming {
     /// New partitions come unpaused: those of a job that stopped or waits are paused like its others.
     fn pause_as_before(&mut self, starts: &[(Partition, i64)]) -> Result<()> {
         let is_paused = |partition: &Partition| {
-            let index = self.lane_of(&partition.topic)?;
-            let stopped = self.lanes.get(index)?.failed.is_some();
-            Some(stopped || *self.pace.paused.get(index)?)
+            let its = self.lanes_on(&partition.topic);
+            let waits = |index: &usize| {
+                !self.is_live(*index) || self.pace.paused.get(*index) == Some(&true)
+            };
+            Some(!its.is_empty() && its.iter().all(waits))
         };
         let paused: Vec<Partition> = starts
             .iter()
@@ -282,12 +304,10 @@ impl Consuming {
 
     fn give_up(&mut self, partitions: &[Partition]) -> Result<()> {
         for partition in partitions {
-            let lane = self
-                .lanes
-                .iter_mut()
-                .find(|lane| lane.target.job.topic == partition.topic);
-            if let Some(lane) = lane {
-                lane.forget(partition.number);
+            for lane in &mut self.lanes {
+                if lane.target.job.topic == partition.topic {
+                    lane.forget(partition.number);
+                }
             }
         }
         for (lane, paused) in self.lanes.iter().zip(&mut self.pace.paused) {

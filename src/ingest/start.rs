@@ -89,6 +89,7 @@ mod tests {
         let job = SilverJob {
             name: "orders".to_owned(),
             topic: "t".to_owned(),
+            tables: Vec::new(),
             format: Format::DEBEZIUM_JSON,
             flattened: None,
             key: Vec::new(),

@@ -86,7 +86,9 @@ impl Consuming {
         let of = |lane: &Lane| {
             let mut checkpoint = Checkpoint::default();
             for (number, owned) in &lane.owned {
-                checkpoint.advance(*number, owned.durable, owned.source_time);
+                let topic = &lane.target.job.topic;
+                let durable = self.durable_for_all(topic, *number, owned.durable);
+                checkpoint.advance(*number, durable, owned.source_time);
             }
             (lane.target.job.clone(), checkpoint)
         };

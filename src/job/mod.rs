@@ -188,17 +188,24 @@ fn unreadable(path: &Path, error: std::io::Error) -> Error {
     Error::new(Kind::File, format!("cannot read {}", path.display())).because(error)
 }
 
+/// Several jobs read one topic where each says which tables are its own; its offsets then are of one epoch.
 fn check_topics(silver: &[SilverJob], jobs: &Path, faults: &Faults) {
     for (index, job) in silver.iter().enumerate() {
-        let same = silver
-            .iter()
-            .take(index)
-            .find(|other| other.topic == job.topic);
-        if let Some(other) = same {
-            let file = jobs.join("silver").join(format!("{}.toml", job.name));
+        let mut earlier = silver.iter().take(index);
+        let Some(other) = earlier.find(|other| other.topic == job.topic) else {
+            continue;
+        };
+        let file = jobs.join("silver").join(format!("{}.toml", job.name));
+        if job.tables.is_empty() || other.tables.is_empty() {
             let message = format!(
-                "topic `{}` already belongs to job `{}`",
+                "topic `{}` already belongs to job `{}`; where it holds several tables, each of its jobs says which: `table = \"schema.table\"`",
                 job.topic, other.name
+            );
+            faults.add(&file, 0, message);
+        } else if job.epoch != other.epoch {
+            let message = format!(
+                "job `{}` reads topic `{}` in epoch {}: jobs of one topic have one epoch",
+                other.name, job.topic, other.epoch
             );
             faults.add(&file, 0, message);
         }

@@ -22,6 +22,8 @@ pub struct SilverJob {
     /// file name without `.toml`; the table is `silver.<name>_versions`, the view `silver.<name>`
     pub name: String,
     pub topic: String,
+    /// `schema.table` of the source, where the topic holds several; empty: all its changes are of this job
+    pub tables: Vec<String>,
     pub format: Format,
     /// for a format whose shape is [`Shape::Flattened`], and only for it
     pub flattened: Option<Flattened>,

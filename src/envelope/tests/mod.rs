@@ -36,6 +36,7 @@ pub(crate) fn job(more: &[(&str, &str, Encoding)]) -> SilverJob {
     SilverJob {
         name: "orders".into(),
         topic: "shop.public.orders".into(),
+        tables: vec![],
         format: Format::DEBEZIUM_JSON,
         flattened: None,
         key: vec!["id".into()],

@@ -73,7 +73,10 @@ pub(in crate::job) fn read(
     mask_key: Option<&SecretString>,
 ) -> Option<SilverJob> {
     let topic = root.required_text("topic");
+    let mut tables = root.texts("tables");
+    tables.extend(root.text("table"));
     let format = format(&root);
+    check_tables(&root, &tables, format);
     let key = root.texts("key");
     let flattened = flattened(&root, format, key.is_empty());
     let time_column = root.text("time_column");
@@ -118,6 +121,7 @@ pub(in crate::job) fn read(
     Some(SilverJob {
         name: name.to_owned(),
         topic: topic?.value,
+        tables: tables.into_iter().map(|table| table.value).collect(),
         format,
         flattened,
         key: key.into_iter().map(|field| field.value).collect(),
@@ -419,6 +423,20 @@ fn check_keep(
         return;
     };
     root.fault(first.line, format!("`toast = \"keep\"` {why}"));
+}
+
+fn check_tables(root: &Section<'_>, tables: &[Located<String>], format: Format) {
+    for table in tables {
+        if !table.value.contains('.') {
+            let message = format!("`{}`: a table is written schema.table", table.value);
+            root.fault(table.line, message);
+        }
+        if format.shape != Shape::Envelope {
+            let message =
+                "only Debezium's envelope says of which table a change is: leave `table` out";
+            root.fault(table.line, message);
+        }
+    }
 }
 
 fn check_exclude(root: &Section<'_>, exclude: &[Located<String>], columns: &[Located<Column>]) {
