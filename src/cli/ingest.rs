@@ -33,7 +33,8 @@ pub async fn run(args: Args, context: Context) -> Result<Outcome> {
     let (config, jobs) = context.declarations()?;
     // who names jobs wants these and no others
     let discover = args.jobs.is_empty().then(|| jobs.silver.clone());
-    let jobs = jobs.select_silver(&args.jobs)?;
+    let declared = jobs;
+    let jobs = declared.select_silver(&args.jobs)?;
     if let Some(count) = args.peek {
         let lines = ingest::peek(&config, jobs, count, &context.shutdown).await?;
         if context.output == out::Format::Text {
@@ -41,6 +42,7 @@ pub async fn run(args: Args, context: Context) -> Result<Outcome> {
         }
         return Ok(Outcome::done("done").with("messages", lines));
     }
+    declared.whole_topics(&jobs)?;
     let request = Request {
         jobs,
         until_caught_up: args.until_caught_up,

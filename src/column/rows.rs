@@ -51,6 +51,8 @@ pub struct Rows {
     declared: usize,
     /// place of the first of the system's
     system: usize,
+    /// of the further columns: what stands in a row that nothing else is given for
+    constants: Vec<Option<Data>>,
     rows: usize,
     doubts: Vec<Doubt>,
     /// memory at the last count, and bytes of the messages taken in since
@@ -98,6 +100,11 @@ impl Rows {
             key,
             declared,
             system,
+            constants: job
+                .extras
+                .iter()
+                .map(|extra| extra.constant().cloned())
+                .collect(),
             rows: 0,
             doubts: Vec::new(),
             held: 0,
@@ -150,12 +157,28 @@ impl Rows {
             .unwrap_or_default()
     }
 
+    /// Constants, and the default of what only a message of Kafka would have.
+    fn fill_extras(&mut self) {
+        let rows = self.rows;
+        let extras = self.data.get_mut(self.declared..self.system);
+        for (data, constant) in extras.unwrap_or_default().iter_mut().zip(&self.constants) {
+            match constant {
+                _ if data.len() > rows => {}
+                Some(constant) => data.append(constant),
+                None => data.put_default(),
+            }
+        }
+    }
+
     /// Ends the row whose declared cells were appended.
     pub(crate) fn commit(&mut self, origin: &Origin) {
         let optional = |data: &mut Data, value: Option<i64>| match value {
             Some(value) => data.put(value.to_le_bytes()),
             None => data.put_default(),
         };
+        if !self.constants.is_empty() {
+            self.fill_extras();
+        }
         let system = self.data.get_mut(self.system..).unwrap_or_default();
         if let [version, deleted, topic, partition, lsn, tx_id, source_time] = system {
             version.put(origin.version.to_le_bytes());
@@ -335,6 +358,7 @@ impl Rows {
             key: self.key.clone(),
             declared: self.declared,
             system: self.system,
+            constants: self.constants.clone(),
             rows: order.len(),
             doubts,
             held: data.iter().map(Data::held).sum(),

@@ -52,6 +52,8 @@ pub fn from_schema(topic: &str, row: &RowShape) -> Option<String> {
             encoding: field.encoding,
             null: NullPolicy::default(),
             toast: ToastPolicy::Reject,
+            cast: false,
+            mask: None,
             added: None,
         });
     }

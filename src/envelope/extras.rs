@@ -19,7 +19,8 @@ impl Plan {
     fn fill_all(&self, message: &Message<'_>, rows: &mut Rows) {
         for (extra, data) in self.job.extras.iter().zip(rows.extras()) {
             match &extra.from {
-                ExtraFrom::Constant(cell) => data.append(cell),
+                // of every row, wherever it comes from: see `Rows`
+                ExtraFrom::Constant(_) => {}
                 ExtraFrom::Timestamp => match message.timestamp.filter(|time| is_instant(*time)) {
                     Some(time) => data.put(time.to_le_bytes()),
                     None => data.put_default(),

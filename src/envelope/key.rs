@@ -42,6 +42,8 @@ pub(super) fn agrees(
                     };
                     return Err(plan.reject(reason, column));
                 }
+            } else {
+                key.skip()?;
             }
             named += 1;
             if !key.more(b'}')? {

@@ -9,12 +9,12 @@ pub use gold::{
     Audit, Check, Dependency, GoldJob, STAGING, STAGING_INFIX, Severity, in_dependency_order,
     partition_expression, partition_id,
 };
-pub(crate) use silver::{ExtraFrom, quoted};
 pub use silver::{
     Added, Column, DeletePolicy, Deletes, Encoding, Extra, Flattened, Format, LookupMiss, Mask,
     MaskKey, NewColumnPolicy, NullPolicy, Policies, SYSTEM_COLUMNS, Shape, SilverJob, ToastPolicy,
     TruncatePolicy, ValuePolicy, WHOLE_DOCUMENT, Wire,
 };
+pub(crate) use silver::{ExtraFrom, quoted};
 
 use crate::config::Config;
 use crate::document::Document;
@@ -124,9 +124,29 @@ impl Jobs {
 pub fn parse_silver(name: &str, file: &Path, text: &str) -> Result<SilverJob> {
     let faults = Faults::default();
     let document = Document::parse(file, text, &faults);
-    let job = silver::read(name, document.root(&faults));
+    let job = silver::read(name, document.root(&faults), None);
     faults.into_result()?;
     job.ok_or_else(|| Error::new(Kind::Internal, "a fault of a job was not reported"))
+}
+
+impl Jobs {
+    /// Offsets are committed for all jobs of a topic together, so none of them may be left out.
+    pub fn whole_topics(&self, chosen: &[SilverJob]) -> Result<()> {
+        for job in chosen {
+            let mut others = self.silver.iter().filter(|other| other.topic == job.topic);
+            let missing =
+                others.find(|other| !chosen.iter().any(|chosen| chosen.name == other.name));
+            if let Some(other) = missing {
+                let message = format!(
+                    "job {} reads topic {} as job {} does, and was not named",
+                    other.name, job.topic, job.name
+                );
+                return Err(Error::new(Kind::Usage, message)
+                    .advise("name both, or none: the offsets of a topic are committed for all its jobs together"));
+            }
+        }
+        Ok(())
+    }
 }
 
 /// The error for a job name that nobody declared.

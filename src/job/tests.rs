@@ -160,6 +160,31 @@ fn two_jobs_cannot_share_a_topic() {
     let files = [("silver/a.toml", ORDERS), ("silver/b.toml", ORDERS)];
     let error = load(&files).unwrap_err().to_string();
     assert!(error.contains("already belongs to job `a`"), "{error}");
+    let shared = |table: &str, epoch: &str| {
+        format!("topic = \"t\"\ntable = \"{table}\"\n{epoch}\nkey = []\n[columns]\nx = \"Int64\"\n")
+    };
+    let (a, b) = (shared("public.a", ""), shared("public.b", ""));
+    let jobs = load(&[("silver/a.toml", &a), ("silver/b.toml", &b)]).unwrap();
+    assert_eq!(jobs.silver[0].tables, ["public.a"]);
+    let error = jobs
+        .whole_topics(&jobs.silver[..1])
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("job b reads topic t"), "{error}");
+    let b = shared("b", "epoch = 2");
+    let error = load(&[("silver/a.toml", &a), ("silver/b.toml", &b)]).unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains("jobs of one topic have one epoch"),
+        "{error}"
+    );
+    assert!(
+        error
+            .to_string()
+            .contains("a table is written schema.table"),
+        "{error}"
+    );
 }
 
 #[test]

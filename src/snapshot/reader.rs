@@ -264,6 +264,7 @@ fn envelope<'a>(reading: &'a Reading, value: &'a [u8]) -> Message<'a> {
         offset: 0,
         key: None,
         value: Some(value),
+        timestamp: None,
         headers: Headers::NONE,
     }
 }

@@ -116,6 +116,16 @@ impl Reading {
             });
         }
         for field in &job.key {
+            let masked = |column: &&Column| {
+                column.source == *field && (column.mask.is_some() || column.cast)
+            };
+            if job.columns.iter().any(|column| masked(&column)) {
+                let message = format!(
+                    "job {}: key column {field} is masked or cast, so its rows stand in another order than the source's",
+                    job.name
+                );
+                return Err(Error::new(Kind::Mismatch, message));
+            }
             let column = columns.iter().find(|column| column.source == *field);
             let found = table.columns.iter().find(|column| column.name == *field);
             let (Some(column), Some(found)) = (column, found) else {

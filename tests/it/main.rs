@@ -48,6 +48,7 @@ mod privileges;
 mod purity;
 mod replay;
 mod resync;
+mod routing;
 mod schedule;
 mod support;
 mod tls;

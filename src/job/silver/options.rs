@@ -56,6 +56,15 @@ pub struct Extra {
     pub(crate) from: ExtraFrom,
 }
 
+impl Extra {
+    pub(crate) fn constant(&self) -> Option<&Data> {
+        match &self.from {
+            ExtraFrom::Constant(cell) => Some(cell),
+            _ => None,
+        }
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum ExtraFrom {
     /// one cell
@@ -199,7 +208,7 @@ pub(super) fn metadata(section: Section<'_>) -> Vec<Located<Extra>> {
 
 /// What `cast` and `mask` leave no room for.
 pub(super) fn check(table: &Section<'_>, column: &Column, from: bool) {
-    let mut fault =
+    let fault =
         |message: &str| table.fault(table.line(), format!("`{}`: {message}", column.source));
     if column.mask.is_some() && (column.cast || from) {
         fault("a mask takes any value as it is written: leave `cast` and `from` out");
