@@ -86,14 +86,14 @@ const TABLE: &str = "SELECT c.oid, c.relkind, c.relpersistence, c.relreplident
 const COLUMNS: &str = "WITH RECURSIVE base AS (
         SELECT a.attnum, a.attname, a.attnotnull AS required, a.attgenerated <> '' AS generated,
             a.attstorage IN ('x', 'e') AS toastable, a.atttypid AS type, a.atttypmod AS modifier,
-            format_type(a.atttypid, a.atttypmod) AS spelled
+            format_type(a.atttypid, a.atttypmod) AS spelled, a.attndims > 1 AS nested
         FROM pg_attribute a WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped
         UNION ALL
         SELECT b.attnum, b.attname, b.required OR t.typnotnull, b.generated, b.toastable, t.typbasetype,
-            CASE WHEN t.typtypmod >= 0 THEN t.typtypmod ELSE b.modifier END, b.spelled
+            CASE WHEN t.typtypmod >= 0 THEN t.typtypmod ELSE b.modifier END, b.spelled, b.nested
         FROM base b JOIN pg_type t ON t.oid = b.type WHERE t.typtype = 'd')
     SELECT b.attname, t.typname, e.typname AS element, coalesce(e.typtype, t.typtype) AS class, b.modifier,
-        b.required, b.generated, b.toastable, b.spelled
+        b.required, b.generated, b.toastable, b.spelled, b.nested
     FROM base b JOIN pg_type t ON t.oid = b.type LEFT JOIN pg_type e ON e.oid = t.typelem AND t.typcategory = 'A'
     WHERE t.typtype <> 'd' ORDER BY b.attnum";
 
@@ -200,12 +200,13 @@ fn column(row: &tokio_postgres::Row) -> Column {
         modifier,
         is_enum,
     };
+    let nest = |kind| SourceType::Array(Box::new(kind));
     Column {
         name: row.get("attname"),
-        kind: if array {
-            SourceType::Array(Box::new(scalar))
-        } else {
-            scalar
+        kind: match (array, row.get("nested")) {
+            (true, true) => nest(nest(scalar)),
+            (true, false) => nest(scalar),
+            (false, _) => scalar,
         },
         spelled: row.get("spelled"),
         nullable: !row.get::<_, bool>("required"),

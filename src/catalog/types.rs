@@ -132,14 +132,15 @@ fn array(element: &SourceType) -> Mapped {
     else {
         return Mapped::LeftOut("Debezium does not send arrays of arrays");
     };
-    if name == "interval" {
-        return Mapped::LeftOut("Debezium does not send arrays of intervals");
+    if *is_enum || !array_arrives(name) {
+        return Mapped::LeftOut(
+            "Debezium sends NULL, or nothing, for arrays of this type: make it text",
+        );
     }
-    let scalar = match is_enum {
-        true => to(Type::String),
-        false => scalar(name, *modifier),
-    };
-    match scalar {
+    if name == "time" && !(0..=3).contains(modifier) {
+        return Mapped::LeftOut("Debezium cuts the elements to milliseconds: make it time(3)[]");
+    }
+    match scalar(name, *modifier) {
         Mapped::To {
             kind,
             encoding,
@@ -151,6 +152,46 @@ fn array(element: &SourceType) -> Mapped {
         },
         left_out => left_out,
     }
+}
+
+/// Elements that Debezium 3.7 was seen to send; of other types the whole array arrives as NULL, or its field is missing.
+fn array_arrives(name: &str) -> bool {
+    matches!(
+        name,
+        "int2"
+            | "int4"
+            | "int8"
+            | "oid"
+            | "float4"
+            | "float8"
+            | "bool"
+            | "numeric"
+            | "text"
+            | "varchar"
+            | "bpchar"
+            | "char"
+            | "citext"
+            | "json"
+            | "jsonb"
+            | "hstore"
+            | "bytea"
+            | "uuid"
+            | "date"
+            | "time"
+            | "timetz"
+            | "timestamp"
+            | "timestamptz"
+            | "inet"
+            | "cidr"
+            | "macaddr"
+            | "macaddr8"
+            | "int4range"
+            | "int8range"
+            | "numrange"
+            | "tsrange"
+            | "tstzrange"
+            | "daterange"
+    )
 }
 
 fn scalar(name: &str, modifier: i32) -> Mapped {
@@ -368,6 +409,9 @@ mod tests {
         };
         assert_eq!(array("int4"), "Array(Nullable(Int32)) plain");
         assert_eq!(array("date"), "Array(Nullable(Date32)) days");
-        assert_eq!(array("interval"), "left out");
+        assert_eq!(array("hstore"), "Array(Nullable(String)) plain");
+        for sent_as_null in ["interval", "money", "ltree", "bit", "point", "time"] {
+            assert_eq!(array(sent_as_null), "left out", "{sent_as_null}");
+        }
     }
 }

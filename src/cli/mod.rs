@@ -17,6 +17,7 @@ mod replay;
 mod resync;
 mod schedule;
 mod sql;
+mod types;
 mod verify;
 
 use std::path::PathBuf;
@@ -92,6 +93,8 @@ enum Command {
     Demo(demo::Args),
     /// Write a commented connector, silver job or gold job by looking at its source
     New(new::Args),
+    /// Print which ClickHouse type holds which type of the source
+    Types(types::Args),
     /// Register, watch or delete Debezium connectors through Kafka Connect
     Connectors(connectors::Args),
     /// Read the configuration and every job, and report all faults at once
@@ -233,6 +236,7 @@ impl Command {
             Command::Ingest(args) => ingest::run(args, context).await,
             Command::Connectors(args) => connectors::run(args, context).await,
             Command::New(args) => new::run(args, context).await,
+            Command::Types(args) => Ok(types::run(&args, &context)),
             Command::Migrate(args) => migrate::run(args, context).await,
             Command::Dlq(args) => dlq::run(args, context).await,
             Command::Replay(args) => replay::run(args, context).await,

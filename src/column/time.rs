@@ -94,11 +94,11 @@ fn calendar(text: &[u8]) -> Result<(i64, &[u8]), Fault> {
     let month = number::<2>(text, 5)?;
     let day = number::<2>(text, 8)?;
     let dashes = (text.get(4), text.get(7)) == (Some(&b'-'), Some(&b'-'));
-    if !dashes || !(1..=12).contains(&month) || day < 1 || day > month_days(year, month) {
+    if !dashes {
         return Err(Fault::Malformed);
     }
     Ok((
-        days_from_civil(year, month, day),
+        civil_days(year, month, day)?,
         text.get(10..).unwrap_or_default(),
     ))
 }
@@ -199,6 +199,14 @@ fn month_days(year: i64, month: i64) -> i64 {
         2 => 28,
         _ => 31,
     }
+}
+
+/// Days since 1970-01-01 of a day that the calendar has.
+pub(crate) fn civil_days(year: i64, month: i64, day: i64) -> Result<i64, Fault> {
+    if !(1..=12).contains(&month) || day < 1 || day > month_days(year, month) {
+        return Err(Fault::Malformed);
+    }
+    Ok(days_from_civil(year, month, day))
 }
 
 /// Days since 1970-01-01 in the Gregorian calendar, counted in eras of 400 years that begin in March.

@@ -35,6 +35,7 @@ mod scalar;
 mod schema;
 mod shape;
 mod skeleton;
+mod structured;
 mod text;
 mod value;
 mod walk;

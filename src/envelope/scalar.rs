@@ -5,6 +5,7 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE};
 
 use super::fate::Reason;
 use super::json::{Cursor, Step};
+use super::structured;
 use super::value::{Alphabet, Scratch, Unit};
 use crate::column::{self, Clock, Fault};
 
@@ -177,6 +178,9 @@ pub(super) fn uuid(text: &[u8]) -> Step<[u8; 16]> {
 
 /// Days since 1970-01-01.
 pub(super) fn days(unit: Unit, cursor: &mut Cursor<'_>, scratch: &mut Scratch) -> Step<i64> {
+    if cursor.peek() == Some(b'{') {
+        return structured::days(cursor);
+    }
     match unit {
         Unit::Iso => Ok(column::date(iso(cursor, scratch)?)?),
         Unit::Days => whole(cursor),
@@ -199,6 +203,9 @@ pub(super) fn ticks(
     cursor: &mut Cursor<'_>,
     scratch: &mut Scratch,
 ) -> Step<i64> {
+    if cursor.peek() == Some(b'{') {
+        return Ok(structured::clock(cursor)?.ticks(digits)?);
+    }
     match unit {
         Unit::Iso => Ok(parse(iso(cursor, scratch)?)?.ticks(digits)?),
         Unit::Days => {

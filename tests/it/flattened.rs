@@ -7,24 +7,80 @@ use crate::support::{Engine, Project, Source, wait_for};
 /// How long Debezium may take to publish what was committed.
 const PUBLISHED: Duration = Duration::from_secs(60);
 
-/// The transform's mode, which is also the table's name, and what the job declares.
-const MODES: [(&str, &str); 5] = [
-    ("tombstone", "tombstone"),
-    ("delete-to-tombstone", "tombstone"),
-    ("rewrite", "rewrite"),
-    ("rewrite-with-tombstone", "rewrite"),
-    ("drop", "none"),
+/// A table, the settings of its transform, and what its job declares.
+struct Way {
+    table: &'static str,
+    settings: &'static [(&'static str, &'static str)],
+    deletes: &'static str,
+}
+
+const fn way(
+    table: &'static str,
+    settings: &'static [(&'static str, &'static str)],
+    deletes: &'static str,
+) -> Way {
+    Way {
+        table,
+        settings,
+        deletes,
+    }
+}
+
+const MODE: &str = "delete.tombstone.handling.mode";
+const WAYS: [Way; 5] = [
+    way("tombstone", &[(MODE, "tombstone")], "tombstone"),
+    way(
+        "delete_to_tombstone",
+        &[(MODE, "delete-to-tombstone")],
+        "tombstone",
+    ),
+    way("rewrite", &[(MODE, "rewrite")], "rewrite"),
+    way(
+        "rewrite_with_tombstone",
+        &[(MODE, "rewrite-with-tombstone")],
+        "rewrite",
+    ),
+    way("drop", &[(MODE, "drop")], "none"),
+];
+
+const VERSION: (&str, &str) = ("plugin.version", "[2.7.4.Final]");
+const DELETES: &str = "delete.handling.mode";
+const TOMBSTONES: &str = "drop.tombstones";
+const OLDER: [Way; 4] = [
+    way(
+        "drop_but_tombstones",
+        &[VERSION, (DELETES, "drop"), (TOMBSTONES, "false")],
+        "tombstone",
+    ),
+    way(
+        "none",
+        &[VERSION, (DELETES, "none"), (TOMBSTONES, "true")],
+        "tombstone",
+    ),
+    way(
+        "rewrite",
+        &[VERSION, (DELETES, "rewrite"), (TOMBSTONES, "true")],
+        "rewrite",
+    ),
+    way("drop", &[VERSION], "none"),
 ];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn flattened_rows_follow_the_source_by_every_way_of_telling_deletes() {
-    let name = "flattened";
+    rows_follow("flattened", &WAYS, &[]).await;
+}
+
+/// Before 3.2 two settings said it; the transform and the connector are Debezium 2.7's.
+#[tokio::test(flavor = "multi_thread")]
+async fn flattened_rows_follow_the_source_by_every_older_way_of_telling_deletes() {
+    let version = ("connector.plugin.version", VERSION.1);
+    rows_follow("flattened_27", &OLDER, &[version]).await;
+}
+
+async fn rows_follow(name: &str, ways: &[Way], more: &[(&str, &str)]) {
     let project = Project::new(name, &Engine::of_stack()).await;
     let source = Source::new(name).await;
-    let tables: Vec<String> = MODES
-        .iter()
-        .map(|(mode, _)| mode.replace('-', "_"))
-        .collect();
+    let tables: Vec<&str> = ways.iter().map(|way| way.table).collect();
     for table in &tables {
         source
             .run(&format!(
@@ -33,13 +89,10 @@ async fn flattened_rows_follow_the_source_by_every_way_of_telling_deletes() {
             ))
             .await;
     }
-    let settings = transforms(&source, &tables);
-    let settings: Vec<(&str, &str)> = settings
-        .iter()
-        .map(|(k, v)| (k.as_str(), v.as_str()))
-        .collect();
-    let names: Vec<&str> = tables.iter().map(String::as_str).collect();
-    source.publish(&names, &settings).await;
+    let settings = transforms(&source, ways);
+    let settings = settings.iter().map(|(k, v)| (k.as_str(), v.as_str()));
+    let settings: Vec<(&str, &str)> = settings.chain(more.iter().copied()).collect();
+    source.publish(&tables, &settings).await;
     for table in &tables {
         source
             .run(&format!(
@@ -48,7 +101,7 @@ async fn flattened_rows_follow_the_source_by_every_way_of_telling_deletes() {
             ))
             .await;
     }
-    for ((_, deletes), table) in MODES.iter().zip(&tables) {
+    for Way { table, deletes, .. } in ways {
         let job = format!(
             "topic = \"{}\"\nformat = \"flattened-json\"\ndeletes = \"{deletes}\"\nkey = [\"id\"]\n[columns]\nid = \"Int64\"\n\
              note = \"Nullable(String)\"\nprice = \"Decimal(10, 2)\"\nat = \"Nullable(DateTime64(6, 'UTC'))\"\n",
@@ -58,7 +111,7 @@ async fn flattened_rows_follow_the_source_by_every_way_of_telling_deletes() {
     }
     project.succeed(&["migrate"]);
 
-    for ((mode, deletes), table) in MODES.iter().zip(&tables) {
+    for Way { table, deletes, .. } in ways {
         let cells = "id, coalesce(note, '-'), price, coalesce((extract(epoch FROM at) * 1000000)::bigint::text, '-')";
         let mut expected = source
             .rows(&format!("SELECT {cells} FROM {table} ORDER BY id"))
@@ -73,7 +126,7 @@ async fn flattened_rows_follow_the_source_by_every_way_of_telling_deletes() {
              FROM {name}_silver.{table} ORDER BY toString(id)"
         );
         expected.sort();
-        let what = format!("silver to follow by {mode}");
+        let what = format!("silver to follow by {table}");
         wait_for(&what, PUBLISHED, || async {
             // exit 2 until Debezium has made the topic
             let ran = project.run(&["ingest", "--until-caught-up", table]);
@@ -85,46 +138,40 @@ async fn flattened_rows_follow_the_source_by_every_way_of_telling_deletes() {
         let sql = format!(
             "SELECT countIf(_lsn > 0 AND _source_time IS NOT NULL) >= 4 FROM {name}_silver.{table}"
         );
-        assert_eq!(project.engine.rows(&sql).await, ["1"], "{mode}");
+        assert_eq!(project.engine.rows(&sql).await, ["1"], "{table}");
     }
     let rejected = format!("SELECT count() FROM {name}_ops.dead_letters");
     assert_eq!(project.engine.number(&rejected).await, 0);
 }
 
 /// One transform for each table, with the embedded schema: `adaptive` units and `precise` decimals need it.
-fn transforms(source: &Source, tables: &[String]) -> Vec<(String, String)> {
-    let mut settings = vec![
-        ("transforms".to_owned(), tables.join(",")),
-        ("predicates".to_owned(), tables.join(",")),
-        (
-            "value.converter.schemas.enable".to_owned(),
-            "true".to_owned(),
-        ),
-        ("decimal.handling.mode".to_owned(), "precise".to_owned()),
-        ("time.precision.mode".to_owned(), "adaptive".to_owned()),
-    ];
-    for ((mode, _), table) in MODES.iter().zip(tables) {
-        let mut set = |key: &str, value: &str| settings.push((key.to_owned(), value.to_owned()));
-        let transform = format!("transforms.{table}");
+fn transforms(source: &Source, ways: &[Way]) -> Vec<(String, String)> {
+    let names: Vec<&str> = ways.iter().map(|way| way.table).collect();
+    let mut settings = Vec::new();
+    let mut set = |key: &str, value: &str| settings.push((key.to_owned(), value.to_owned()));
+    set("transforms", &names.join(","));
+    set("predicates", &names.join(","));
+    set("value.converter.schemas.enable", "true");
+    set("decimal.handling.mode", "precise");
+    set("time.precision.mode", "adaptive");
+    for way in ways {
+        let transform = |key: &str| format!("transforms.{}.{key}", way.table);
         set(
-            &format!("{transform}.type"),
+            &transform("type"),
             "io.debezium.transforms.ExtractNewRecordState",
         );
-        set(&format!("{transform}.predicate"), table);
-        set(&format!("{transform}.delete.tombstone.handling.mode"), mode);
+        set(&transform("predicate"), way.table);
+        set(&transform("add.fields"), "op,table,lsn,txId,source.ts_ms");
+        for (key, value) in way.settings {
+            set(&transform(key), value);
+        }
+        let predicate = |key: &str| format!("predicates.{}.{key}", way.table);
         set(
-            &format!("{transform}.add.fields"),
-            "op,table,lsn,txId,source.ts_ms",
-        );
-        let predicate = format!("predicates.{table}");
-        set(
-            &format!("{predicate}.type"),
+            &predicate("type"),
             "org.apache.kafka.connect.transforms.predicates.TopicNameMatches",
         );
-        set(
-            &format!("{predicate}.pattern"),
-            &source.topic(table).replace('.', "\\."),
-        );
+        let topic = source.topic(way.table).replace('.', "\\.");
+        set(&predicate("pattern"), &topic);
     }
     settings
 }

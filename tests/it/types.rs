@@ -1,7 +1,10 @@
 //! Every common PostgreSQL type from its table to silver, value for value, by the job that `bullion new silver` writes.
 
 mod cases;
+mod modes;
 mod numbers;
+mod older;
+mod random;
 mod refused;
 mod spelling;
 
@@ -15,6 +18,17 @@ use cases::{Case, PREPARE, cases, precise_cases};
 const JSON: &str = "debezium-json";
 /// How long Debezium may take to publish what was committed.
 const PUBLISHED: Duration = Duration::from_secs(60);
+/// Cases whose text in PostgreSQL is not what Debezium sends, so that `bullion verify` says it does not compare them.
+const NOT_COMPARED: [&str; 8] = [
+    "pairs",
+    "maps",
+    "clocks_with_zone",
+    "rule",
+    "stretch",
+    "frame",
+    "disc",
+    "place",
+];
 /// Changed rows start here, so that they and the snapshot's rows have the same values.
 const STREAMED: usize = 1_000;
 /// Added to a key that changes.
@@ -111,9 +125,14 @@ async fn values_arrive(name: &str, format: &str, settings: &[(&str, &str)], case
     // the same by checksums: what the product itself compares, and what it says it cannot
     let verified = project.succeed(&["verify", "types", "--patience", "1s", "--output", "json"]);
     let left_out = &verified.json()["not_compared"];
+    let spelled_otherwise = cases
+        .iter()
+        .filter(|case| NOT_COMPARED.contains(&case.name))
+        .flat_map(|case| ["", "_or_null"].map(|twin| format!("{}{twin}", case.name)));
+    let expected: Vec<String> = spelled_otherwise.collect();
     assert_eq!(
         left_out,
-        &serde_json::json!(["pairs", "pairs_or_null", "place", "place_or_null"]),
+        &serde_json::json!(expected),
         "{}",
         verified.text()
     );
@@ -218,7 +237,9 @@ async fn assert_same(project: &Project, source: &Source, cases: &[Case], after: 
     );
     let until = Instant::now() + PUBLISHED;
     loop {
-        project.succeed(&["ingest", "--until-caught-up"]);
+        // exit 2 until Debezium has made the topic
+        let ran = project.run(&["ingest", "--until-caught-up"]);
+        assert!(matches!(ran.exit, 0 | 2), "{}", ran.text());
         let found = project.engine.rows(&sql).await;
         if found == expected {
             return;

@@ -1,7 +1,7 @@
 //! Dates, instants and times of day.
 
 use super::cell;
-use crate::job::Encoding::{Days, Micros, Millis, Nanos, Plain};
+use crate::job::Encoding::{Days, Json, Micros, Millis, Nanos, Plain};
 
 #[test]
 fn times_are_the_same_instant_or_rejected() {
@@ -175,5 +175,68 @@ fn times_are_the_same_instant_or_rejected() {
             becomes,
             "{kind} {encoding:?} {json}"
         );
+    }
+}
+
+/// As a connector with `time.precision.mode=structured` wrote them.
+#[test]
+fn a_time_in_parts_is_the_same_instant_whatever_the_job_declares() {
+    const STAMP: &str = r#"{"year":2024,"month":2,"day":29,"hour":12,"minute":0,"second":1,"nanos":123456000,"specialValue":null,"precision":6}"#;
+    const ZONED: &str = r#"{"year":2024,"month":2,"day":29,"hour":10,"minute":0,"second":1,"nanos":5000000,"offsetSeconds":-3600,"zoneId":"-01:00","specialValue":null,"precision":6}"#;
+    const TIME: &str = r#"{"hour":23,"minute":59,"second":59,"nanos":999999000,"precision":6}"#;
+    const DAY: &str = r#"{"year":2024,"month":2,"day":29,"specialValue":null}"#;
+    const NEVER: &str =
+        r#"{"year":null,"month":null,"day":null,"specialValue":"POSITIVE_INFINITY"}"#;
+    for (kind, encoding, json, becomes) in [
+        (
+            "DateTime64(6, 'UTC')",
+            Micros,
+            STAMP,
+            "\"2024-02-29T12:00:01.123456Z\"",
+        ),
+        (
+            "DateTime64(6, 'UTC')",
+            Plain,
+            ZONED,
+            "\"2024-02-29T11:00:01.005000Z\"",
+        ),
+        (
+            "DateTime64(3, 'UTC')",
+            Plain,
+            STAMP,
+            "reject: precision_loss v",
+        ),
+        ("Time64(6)", Micros, TIME, "\"23:59:59.999999\""),
+        ("Date32", Days, DAY, "\"2024-02-29\""),
+        ("Date32", Days, STAMP, "reject: bad_value v"),
+        ("Date32", Days, NEVER, "reject: out_of_range v"),
+        (
+            "Date32",
+            Days,
+            &DAY.replace("29", "30"),
+            "reject: bad_value v",
+        ),
+        (
+            "Date32",
+            Days,
+            &DAY.replace("2024", "-43"),
+            "reject: out_of_range v",
+        ),
+        (
+            "Time64(6)",
+            Micros,
+            &TIME.replace("59,\"nanos", "60,\"nanos"),
+            "reject: bad_value v",
+        ),
+        ("Time64(6)", Micros, DAY, "reject: bad_value v"),
+        ("Time64(6)", Micros, "{}", "reject: bad_value v"),
+        (
+            "String",
+            Json,
+            DAY,
+            r#""{\"year\":2024,\"month\":2,\"day\":29,\"specialValue\":null}""#,
+        ),
+    ] {
+        assert_eq!(cell(kind, encoding, json), becomes, "{kind} {json}");
     }
 }

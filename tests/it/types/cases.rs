@@ -2,8 +2,8 @@
 
 use super::numbers::numbers;
 use super::spelling::{
-    Spelling, array, bool, bytes, clock, decimal, digits, float, hstore, instant, interval, plain,
-    point, spelling, text, whole,
+    Spelling, array, bool, bytes, clock, decimal, digits, disc, ends, float, hstore, instant,
+    interval, line, plain, point, spelling, text, whole,
 };
 
 pub struct Case {
@@ -308,6 +308,81 @@ fn arrays() -> Vec<Case> {
             &["'{\"2024-01-01 00:00:00.000001Z\",NULL}'"],
             array(instant()),
         ),
+        case("reals", "real[]", &["'{1.5,NULL,-0.1}'"], array(float())),
+        case(
+            "object_ids",
+            "oid[]",
+            &["'{4294967295,NULL}'"],
+            array(whole()),
+        ),
+        case("letters", "\"char\"[]", &["'{x,NULL}'"], array(text())),
+        case(
+            "padded_words",
+            "char(3)[]",
+            &["'{abc,NULL}'"],
+            array(text()),
+        ),
+        case(
+            "caseless_words",
+            "citext[]",
+            &["'{MiX,NULL}'"],
+            array(text()),
+        ),
+        case(
+            "documents",
+            "jsonb[]",
+            &[r#"'{"{\"a\": [1, null]}",NULL,"null"}'"#],
+            array(text()),
+        ),
+        case("maps", "hstore[]", &[r#"'{"a=>1",NULL}'"#], array(hstore())),
+        case(
+            "files",
+            "bytea[]",
+            &[r#"'{"\\x00ff",NULL,""}'"#],
+            array(bytes()),
+        ),
+        case(
+            "clocks_3",
+            "time(3)[]",
+            &["'{12:34:56.789,NULL}'"],
+            array(clock()),
+        ),
+        case(
+            "clocks_with_zone",
+            "timetz[]",
+            &["'{12:34:56.123+02,NULL}'"],
+            array(spelling("(? AT TIME ZONE 'UTC')::time::text || 'Z'", "?")),
+        ),
+        case(
+            "addresses",
+            "inet[]",
+            &["'{10.1.2.3,::1,NULL}'"],
+            array(text()),
+        ),
+        case(
+            "networks",
+            "cidr[]",
+            &["'{10.0.0.0/8,NULL}'"],
+            array(text()),
+        ),
+        case(
+            "cards",
+            "macaddr[]",
+            &["'{08:00:2b:01:02:03,NULL}'"],
+            array(text()),
+        ),
+        case(
+            "spans",
+            "int8range[]",
+            &["'{\"[1,2)\",empty,NULL}'"],
+            array(text()),
+        ),
+        case(
+            "number_spans",
+            "numrange[]",
+            &["'{\"[1.50,2)\",NULL}'"],
+            array(text()),
+        ),
         case(
             "tokens",
             "uuid[]",
@@ -390,6 +465,27 @@ fn others() -> Vec<Case> {
             &["'[2024-01-01,2024-02-29]'"],
             text(),
         ),
+        // in the session's zone, which the connector's is UTC
+        case(
+            "moment_span",
+            "tstzrange",
+            &["'[2024-01-01 00:00:00.5Z,2024-01-02 00:00:00Z)'"],
+            text(),
+        ),
+        case("rule", "line", &["'{1,-2.5,3}'"], line()),
+        case(
+            "stretch",
+            "lseg",
+            &["'((0.5,-1),(2,1e10))'"],
+            ends(["((?)[0])[0]", "((?)[0])[1]", "((?)[1])[0]", "((?)[1])[1]"]),
+        ),
+        case(
+            "frame",
+            "box",
+            &["'((1,2),(0,0))'"],
+            ends(["((?)[0])[0]", "((?)[0])[1]", "((?)[0])[0]", "((?)[1])[1]"]),
+        ),
+        case("disc", "circle", &["'<(1.5,-1),2.25>'"], disc()),
         case(
             "place",
             "point",

@@ -121,3 +121,37 @@ pub fn hstore() -> Spelling {
          JSONExtractKeysAndValuesRaw(ifNull(?, '{}')))), ','))",
     )
 }
+
+/// The first two points of a shape's WKB, which follow nine bytes of header (13 where it has rings).
+pub fn ends(axes: [&str; 4]) -> Spelling {
+    let bits = float();
+    let axes = axes.map(|axis| bits.postgres.replace('?', axis));
+    let number = |at: u8| {
+        let wkb = "base64Decode(JSONExtractString(ifNull(?, ''), 'wkb'))";
+        let header = format!("if(substring({wkb}, 2, 1) = unhex('03'), 13, 9)");
+        format!("toString(reinterpretAsInt64(substring({wkb}, {header} + {at}, 8)))")
+    };
+    let numbers: Vec<String> = [1, 9, 17, 25].into_iter().map(number).collect();
+    spelling(
+        &axes.join(" || ' ' || "),
+        &format!("if(isNull(?), NULL, {})", numbers.join(" || ' ' || ")),
+    )
+}
+
+/// A circle's center and radius.
+pub fn disc() -> Spelling {
+    spelling(
+        "concat_ws(' ', (center(?))[0], (center(?))[1], radius(?)) || CASE WHEN ? IS NOT NULL THEN '' END",
+        "if(isNull(?), NULL, concat(toString(JSONExtractFloat(ifNull(?, ''), 'center', 'x')), ' ', \
+         toString(JSONExtractFloat(ifNull(?, ''), 'center', 'y')), ' ', toString(JSONExtractFloat(ifNull(?, ''), 'radius'))))",
+    )
+}
+
+/// A line's three coefficients.
+pub fn line() -> Spelling {
+    spelling(
+        "?::text",
+        "if(isNull(?), NULL, concat('{', toString(JSONExtractFloat(ifNull(?, ''), 'a')), ',', \
+         toString(JSONExtractFloat(ifNull(?, ''), 'b')), ',', toString(JSONExtractFloat(ifNull(?, ''), 'c')), '}'))",
+    )
+}
