@@ -123,8 +123,10 @@ const POSTGRES: [(&str, &str, i32, &str); 64] = [
     ),
 ];
 
+type MysqlRow = (&'static str, &'static str, bool, (u32, u32), &'static str);
+
 /// Its spelling, `data_type`, whether it is unsigned, precision and scale, and how Debezium writes it.
-const MYSQL: [(&str, &str, bool, (u32, u32), &str); 33] = [
+const MYSQL: [MysqlRow; 33] = [
     ("tinyint, bool", "tinyint", false, (3, 0), NUMBER),
     ("tinyint unsigned", "tinyint", true, (3, 0), NUMBER),
     ("smallint", "smallint", false, (5, 0), NUMBER),

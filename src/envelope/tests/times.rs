@@ -219,7 +219,7 @@ fn a_time_in_parts_is_the_same_instant_whatever_the_job_declares() {
         (
             "Date32",
             Days,
-            &DAY.replace("2024", "-43"),
+            &DAY.replace("2024", "-44"),
             "reject: out_of_range v",
         ),
         (
