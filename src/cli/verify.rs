@@ -69,9 +69,17 @@ pub async fn run(args: Args, context: Context) -> Result<Outcome> {
     })
 }
 
-/// Debezium's topics end with schema and table.
+/// The job's own where it names one; else Debezium's topics end with schema and table.
 pub fn table_of(job: &SilverJob, given: Option<&str>) -> Result<TableName> {
-    if let Some(given) = given {
+    if job.tables.len() > 1 {
+        // the rows of the others would look as if the source had lost them
+        let message = format!(
+            "job {}: silver holds the rows of several tables, so no single one is its source",
+            job.name
+        );
+        return Err(Error::new(Kind::Usage, message).advise("give each table a job of its own"));
+    }
+    if let Some(given) = given.or(job.tables.first().map(String::as_str)) {
         return Ok(TableName::parse(given));
     }
     let mut parts = job.topic.rsplitn(3, '.');

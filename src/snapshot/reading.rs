@@ -115,6 +115,13 @@ impl Reading {
                 ..column.clone()
             });
         }
+        for extra in job.extras.iter().filter(|extra| !extra.is_constant()) {
+            reading.left_out.push(LeftOut {
+                column: extra.name.clone(),
+                why: "it is of the Kafka message, which a row of the source has not",
+                readable: false,
+            });
+        }
         for field in &job.key {
             let masked = |column: &&Column| {
                 column.source == *field && (column.mask.is_some() || column.cast)

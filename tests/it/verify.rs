@@ -375,3 +375,18 @@ async fn a_repaired_row_wins_over_every_earlier_change_and_loses_to_every_later_
     ]);
     assert_eq!(refused.json()["not_compared"], serde_json::json!(["note"]));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_of_several_tables_is_not_held_against_one_of_them() {
+    let engine = Engine::of_stack();
+    let project = Project::new("verify_several", &engine).await;
+    let job = JOB.replace("{topic}", "shop.public.all");
+    let job = format!("tables = [\"public.orders\", \"public.customers\"]\n{job}");
+    project.write("jobs/silver/everything.toml", &job);
+    for command in ["verify", "resync"] {
+        let refused = project.run(&[command, "everything", "--from-postgres", "public.orders"]);
+        assert_eq!(refused.exit, 2, "{}", refused.text());
+        let text = refused.text();
+        assert!(text.contains("holds the rows of several tables"), "{text}");
+    }
+}

@@ -57,6 +57,11 @@ pub struct Extra {
 }
 
 impl Extra {
+    /// Otherwise it is of the Kafka message.
+    pub fn is_constant(&self) -> bool {
+        self.constant().is_some()
+    }
+
     pub(crate) fn constant(&self) -> Option<&Data> {
         match &self.from {
             ExtraFrom::Constant(cell) => Some(cell),
