@@ -1,68 +1,30 @@
 //! From a message to its fate.
 
-use std::collections::BTreeSet;
+mod delete;
+mod evolving;
+mod unsent;
+
+use evolving::Evolution;
 
 use super::avro::Schema;
-use super::drift::{self, Drift, Sources};
 use super::fate::{Fate, Reason, Reject, Skip};
 use super::image::{Part, Plan, Progress};
 use super::key;
+use super::message::Message;
 use super::open::{Shape, Shapes, close};
 use super::rewrite::Rewrite;
 use super::route;
 use super::schema::Wires;
 use super::skeleton::Skeleton;
 use super::walk::{self, Envelope, Source, by_shape};
-use crate::column::{Data, Doubt, Origin, Rows, version};
+use crate::column::{Origin, Rows, version};
 use crate::error::{Error, Kind};
-use crate::job::{DeletePolicy, SilverJob, ToastPolicy, TruncatePolicy, ValuePolicy};
+use crate::job::{SilverJob, TruncatePolicy};
 
 /// Larger messages are rejected unread: no row is that wide, and memory stays flat.
 pub const LARGEST_MESSAGE: usize = 16 << 20;
 /// The version keeps 48 bits of the offset.
 const OFFSET_END: i64 = 1 << 48;
-/// Headers of a change of key: on the delete of the old one, and on the create of the new one.
-const NEW_KEY: &str = "__debezium.newkey";
-const OLD_KEY: &str = "__debezium.oldkey";
-/// Every change has it since Debezium 3: headers reach us.
-const CONTEXT: &str = "__debezium.context.connectorName";
-
-#[derive(Clone, Copy, Debug)]
-pub struct Message<'a> {
-    pub topic: &'a str,
-    pub partition: i32,
-    pub offset: i64,
-    pub key: Option<&'a [u8]>,
-    pub value: Option<&'a [u8]>,
-    /// milliseconds since 1970, as the producer or the broker set them; only for jobs that need it
-    pub timestamp: Option<i64>,
-    pub headers: Headers<'a>,
-}
-
-/// The value of a header, by its name; looked up only where a row depends on one, since listing them costs as much as
-/// decoding.
-#[derive(Clone, Copy, Default)]
-pub struct Headers<'a>(Option<&'a Find<'a>>);
-
-type Find<'a> = dyn Fn(&str) -> Option<Vec<u8>> + 'a;
-
-impl<'a> Headers<'a> {
-    pub const NONE: Headers<'static> = Headers(None);
-
-    pub fn of(find: &'a Find<'a>) -> Headers<'a> {
-        Headers(Some(find))
-    }
-
-    pub(super) fn find(&self, name: &str) -> Option<Vec<u8>> {
-        self.0.and_then(|find| find(name))
-    }
-}
-
-impl std::fmt::Debug for Headers<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Headers")
-    }
-}
 
 /// Decodes the messages of one job. It keeps what it learnt of their form, and nothing of their content.
 #[derive(Debug)]
@@ -78,20 +40,6 @@ pub struct Decoder {
     typed: u64,
     /// of the last message of a topic of several tables
     table: Vec<u8>,
-}
-
-/// What the decoder knows of its source beyond the job, for jobs whose table follows it.
-#[derive(Debug, Default)]
-struct Evolution {
-    sources: Sources,
-    /// something was learnt since it was last asked for
-    learnt: bool,
-    /// fields that were looked up and are what the job declares
-    settled: BTreeSet<String>,
-    /// of the last rejected message
-    drift: Option<Box<Drift>>,
-    /// columns that the last row has no field for
-    absent: Vec<usize>,
 }
 
 impl Decoder {
@@ -115,37 +63,6 @@ impl Decoder {
             typed: 0,
             table: Vec::new(),
         }
-    }
-
-    /// What is known of the source already, from earlier runs.
-    #[must_use]
-    pub fn knowing(mut self, sources: Sources) -> Decoder {
-        self.evolution.sources = sources;
-        self
-    }
-
-    pub fn sources(&self) -> &Sources {
-        &self.evolution.sources
-    }
-
-    /// Whether anything was learnt of the source since the last call.
-    pub fn has_learnt(&mut self) -> bool {
-        std::mem::take(&mut self.evolution.learnt)
-    }
-
-    /// The field was looked up: what it sends and cannot be read is the message's own fault.
-    pub fn settle(&mut self, field: &str) {
-        self.evolution.settled.insert(field.to_owned());
-    }
-
-    /// Why the message that was just rejected might become a row of another job: its source has changed.
-    pub fn take_drift(&mut self) -> Option<Box<Drift>> {
-        self.evolution.drift.take()
-    }
-
-    /// Columns of the row that was just made for which its message has no field.
-    pub fn absent(&self) -> &[usize] {
-        &self.evolution.absent
     }
 
     /// Values that spell a TOAST placeholder and were stored, because somebody had typed them.
@@ -203,38 +120,6 @@ impl Decoder {
                 Fate::Reject(reject)
             }
         }
-    }
-
-    #[cold]
-    fn note_drift(&mut self, message: &Message<'_>, reject: &Reject) {
-        let evolution = &mut self.evolution;
-        if reject.reason != Reason::TypeChanged {
-            let drift = drift::of(&self.plan, message, reject, &evolution.settled);
-            evolution.drift = drift.map(Box::new);
-        }
-    }
-
-    /// A schema that was not seen before is compared with what is known, before a row is read by it.
-    #[cold]
-    fn judge(&mut self, known: Option<usize>) -> Result<(), Reject> {
-        let shape = self.values.get(known);
-        let fields = shape.unjudged.take().unwrap_or_default();
-        let evolution = &mut self.evolution;
-        let changed = drift::judge(&self.plan, &mut evolution.sources, &fields);
-        evolution.learnt = true;
-        let Some(first) = changed.first() else {
-            return Ok(());
-        };
-        let column = Some(first.field.clone());
-        shape.unjudged = Some(fields);
-        evolution.drift = Some(Box::new(Drift {
-            changed,
-            ..Drift::default()
-        }));
-        Err(Reject {
-            reason: Reason::TypeChanged,
-            column,
-        })
     }
 
     fn change(&mut self, message: &Message<'_>, rows: &mut Rows) -> Result<Fate, Reject> {
@@ -362,206 +247,11 @@ impl Decoder {
         Ok(Fate::Row)
     }
 
-    /// The policy for columns that an update did not send; what is kept is the row's doubt.
-    ///
-    /// Debezium makes a change of key a delete and a create, and says on the create which key the row had: only there
-    /// the text may stand for a value. Where headers arrive and that one does not, somebody has typed it.
-    #[cold]
-    fn settle_placeholders(
-        &mut self,
-        op: &[u8],
-        message: &Message<'_>,
-        rows: &mut Rows,
-    ) -> Result<Option<Doubt>, Reject> {
-        let moved_from = (op == b"c")
-            .then(|| message.headers.find(OLD_KEY))
-            .flatten();
-        if op == b"c" && moved_from.is_none() && message.headers.find(CONTEXT).is_some() {
-            let text = |doubt: &(usize, Reason)| doubt.1 == Reason::ToastPlaceholder;
-            self.typed += self
-                .progress
-                .doubtful
-                .iter()
-                .filter(|doubt| text(doubt))
-                .count() as u64;
-            // in a column of another type it is no value
-            self.progress.doubtful.retain(|doubt| !text(doubt));
-            return Ok(None);
-        }
-        let last = rows.len();
-        let mut columns = Vec::new();
-        for (column, _) in std::mem::take(&mut self.progress.doubtful) {
-            let declared = self.plan.job.columns.get(column);
-            let nullable = declared.is_some_and(|column| column.kind.is_nullable());
-            let known = op == b"u" || moved_from.is_some();
-            match declared.map(|column| column.toast) {
-                Some(ToastPolicy::Keep) if known => columns.push(column),
-                Some(ToastPolicy::Null) if nullable => {}
-                _ => return Err(self.plan.reject(Reason::ToastPlaceholder, column)),
-            }
-            if let Some(data) = rows.cells().get_mut(column) {
-                data.truncate(last);
-                data.put_default();
-            }
-        }
-        let Some(first) = columns.first().copied() else {
-            return Ok(None);
-        };
-        let moved_from = match moved_from {
-            Some(key) => Some(
-                self.old_key(&key)
-                    .map_err(|_| self.plan.reject(Reason::ToastPlaceholder, first))?,
-            ),
-            None => None,
-        };
-        Ok(Some(Doubt {
-            row: last,
-            columns,
-            moved_from,
-        }))
-    }
-
-    /// The key's cells in the order of the job's key, from the header of a change of key.
-    fn old_key(&mut self, header: &[u8]) -> Result<Vec<Data>, Reject> {
-        let mut opened = self.keys.open(header, &self.plan, Part::Key)?;
-        let columns = self.plan.job.columns.iter();
-        let mut cells: Vec<Data> = columns.map(|column| Data::new(&column.kind)).collect();
-        let layout = &mut self.keys.get(opened.known).key;
-        let mut progress = Progress::default();
-        key::fill(
-            layout,
-            &self.plan,
-            &mut opened.payload,
-            &mut cells,
-            &mut progress,
-        )?;
-        close(&mut opened)?;
-        let places = self.plan.key_columns();
-        Ok(places.filter_map(|at| cells.get(at).cloned()).collect())
-    }
-
-    /// A row that moves to another key takes along what its create will not say: it stays at the deleted row.
-    fn keep_for_new_key(&self, message: &Message<'_>, tombstone: bool, rows: &mut Rows) {
-        if self.plan.kept.is_empty() || message.headers.find(NEW_KEY).is_none() {
-            return;
-        }
-        let mut columns = self.plan.kept.clone();
-        if tombstone {
-            // whose delete this is stands in the message before
-            columns.extend(rows.source_columns());
-        }
-        rows.doubt(Doubt {
-            row: rows.len().saturating_sub(1),
-            columns,
-            moved_from: None,
-        });
-    }
-
-    /// The job's policy for columns that the row image lacks; a column that ingest has added was not there before.
-    #[cold]
-    fn settle_absent(&mut self, rows: &mut Rows) -> Result<(), Reject> {
-        let policy = self.plan.job.policies.missing_column;
-        for (column, declared) in self.plan.job.columns.iter().enumerate() {
-            if self.progress.is_filled(column) {
-                continue;
-            }
-            let null = declared.added.is_some() || policy == ValuePolicy::Null;
-            if !null || !declared.kind.is_nullable() {
-                return Err(self.plan.reject(Reason::MissingColumn, column));
-            }
-            if let Some(data) = rows.cells().get_mut(column) {
-                data.put_default();
-            }
-            self.evolution.absent.push(column);
-        }
-        Ok(())
-    }
-
-    fn delete(
-        &mut self,
-        message: &Message<'_>,
-        envelope: &Envelope<'_>,
-        known: Option<usize>,
-        rows: &mut Rows,
-    ) -> Result<Fate, Reject> {
-        if self.plan.job.policies.delete == DeletePolicy::Ignore {
-            return Ok(Fate::Skip(Skip::DeleteIgnored));
-        }
-        if self.plan.job.key.is_empty() {
-            return Err(Reason::UnkeyedDelete.into());
-        }
-        rows.rollback();
-        if !self.fill_from_key(message, rows)? {
-            let Some(mut before) = envelope.before else {
-                return Err(Reason::UnkeyedDelete.into());
-            };
-            let layout = &mut self.values.get(known).key;
-            key::fill(
-                layout,
-                &self.plan,
-                &mut before,
-                rows.cells(),
-                &mut self.progress,
-            )?;
-        }
-        self.plan.fill_extras(message, rows);
-        rows.commit(&self.origin(message, &envelope.source, true));
-        self.keep_for_new_key(message, false, rows);
-        Ok(Fate::Row)
-    }
-
-    /// A null value: a delete by key, where there is a key to delete by.
-    fn tombstone(
-        &mut self,
-        message: &Message<'_>,
-        skip: Skip,
-        rows: &mut Rows,
-    ) -> Result<Fate, Reject> {
-        // a null value does not say of which table it is; the delete before it does
-        let ignored = self.plan.job.policies.delete == DeletePolicy::Ignore
-            || !self.plan.job.tables.is_empty();
-        if ignored || self.plan.job.key.is_empty() || !self.fill_from_key(message, rows)? {
-            return Ok(Fate::Skip(skip));
-        }
-        self.plan.fill_extras(message, rows);
-        rows.commit(&self.origin(message, &Source::default(), true));
-        self.keep_for_new_key(message, true, rows);
-        Ok(Fate::Row)
-    }
-
     #[cold]
     fn is_of_other_table(&mut self, value: &[u8]) -> bool {
         let name = &mut self.table;
         let tables = &self.plan.job.tables;
         route::table_of(value, name) && !tables.iter().any(|table| table.as_bytes() == name)
-    }
-
-    /// Whether the message has a key; its fields are then in their columns.
-    fn fill_from_key(&mut self, message: &Message<'_>, rows: &mut Rows) -> Result<bool, Reject> {
-        let Some(bytes) = message.key else {
-            return Ok(false);
-        };
-        let mut opened = self
-            .keys
-            .open(bytes, &self.plan, Part::Key)
-            .map_err(as_key)?;
-        let null = opened.payload.null().map_err(as_key)?;
-        if !null {
-            if opened.payload.peek() != Some(b'{') {
-                return Err(Reason::BadKey.into());
-            }
-            let layout = &mut self.keys.get(opened.known).key;
-            key::fill(
-                layout,
-                &self.plan,
-                &mut opened.payload,
-                rows.cells(),
-                &mut self.progress,
-            )
-            .map_err(as_key)?;
-        }
-        close(&mut opened).map_err(as_key)?;
-        Ok(!null)
     }
 
     fn truncate(&self, message: &Message<'_>) -> Result<Fate, Reject> {

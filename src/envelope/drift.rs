@@ -6,10 +6,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
-use super::decoder::Message;
 use super::described::{SourceField, described};
 use super::fate::{Reason, Reject};
 use super::image::Plan;
+use super::message::Message;
 use crate::column::Type;
 use crate::job::{Column, Encoding};
 

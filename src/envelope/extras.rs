@@ -1,8 +1,8 @@
 //! Columns that are no fields of the source: constants, and what Kafka says of the message.
 
-use super::decoder::Message;
 use super::image::Plan;
 use super::json::Cursor;
+use super::message::Message;
 use super::value::{Reader, Scratch, Wire};
 use super::walk::is_instant;
 use crate::column::{Data, Rows, Type};

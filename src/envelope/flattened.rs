@@ -7,9 +7,10 @@
 
 use std::collections::HashSet;
 
-use super::decoder::{LARGEST_MESSAGE, Message};
+use super::decoder::LARGEST_MESSAGE;
 use super::fate::{Fate, Reason, Reject};
 use super::json::{Cursor, Step};
+use super::message::Message;
 use crate::error::{Error, Kind};
 use crate::job::{Deletes, SilverJob};
 

@@ -25,6 +25,7 @@ mod image;
 mod json;
 mod key;
 mod masked;
+mod message;
 mod mongodb;
 mod number;
 mod open;
@@ -41,11 +42,12 @@ mod value;
 mod walk;
 
 pub use avro::Schema;
-pub use decoder::{Decoder, Headers, LARGEST_MESSAGE, Message};
+pub use decoder::{Decoder, LARGEST_MESSAGE};
 pub use described::SourceField;
 pub use drift::{Changed, Drift, Field, Sources};
 pub(crate) use extras::constant;
 pub use fate::{Fate, Reason, Reject, Skip};
+pub use message::{Headers, Message};
 pub use shape::{RowShape, Shape};
 
 #[cfg(test)]

@@ -7,9 +7,9 @@
 //! ```
 
 use super::avro::{Avro, Schema};
-use super::decoder::Message;
 use super::fate::Fate;
 use super::flattened::Flattened;
+use super::message::Message;
 use super::mongodb::Mongodb;
 use crate::job::{Shape, SilverJob, Wire};
 

@@ -12,8 +12,9 @@ mod schema;
 
 use std::collections::HashMap;
 
-use super::decoder::{LARGEST_MESSAGE, Message};
+use super::decoder::LARGEST_MESSAGE;
 use super::fate::{Fate, Reason, Reject};
+use super::message::Message;
 pub use schema::Schema;
 
 /// Schemas kept at a time. A topic has one for keys and one for values, and one more for each change of its table.

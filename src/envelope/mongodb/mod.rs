@@ -17,9 +17,10 @@ mod extended;
 mod fields;
 mod spell;
 
-use super::decoder::{LARGEST_MESSAGE, Message};
+use super::decoder::LARGEST_MESSAGE;
 use super::fate::{Fate, Reason, Reject, Skip};
 use super::json::{Cursor, Step};
+use super::message::Message;
 use crate::job::{LookupMiss, SilverJob};
 use fields::Fields;
 
