@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use super::verify::table_of;
+use super::verify::{span, table_of};
 use super::{Context, Outcome, out};
-use crate::document::parse_duration;
 use crate::error::Result;
 use crate::resync::{self, Request};
 
@@ -28,10 +27,6 @@ pub struct Args {
     /// Print the plan and do nothing
     #[arg(long)]
     dry_run: bool,
-}
-
-fn span(text: &str) -> Result<Duration, String> {
-    parse_duration(text).ok_or_else(|| "such as 30s".to_owned())
 }
 
 pub async fn run(args: Args, context: Context) -> Result<Outcome> {

@@ -38,7 +38,7 @@ pub struct Args {
     repair: bool,
 }
 
-fn span(text: &str) -> Result<Duration, String> {
+pub fn span(text: &str) -> Result<Duration, String> {
     parse_duration(text).ok_or_else(|| "such as 30s".to_owned())
 }
 

@@ -288,11 +288,7 @@ impl Consumer {
         &self,
         offsets: impl IntoIterator<Item = (&'a Partition, i64)>,
     ) -> Result<()> {
-        let list = List::of(
-            offsets
-                .into_iter()
-                .map(|(partition, next)| (partition, Some(next))),
-        )?;
+        let list = List::at(offsets)?;
         // SAFETY: both pointers are alive; librdkafka copies the list
         let code = unsafe { ffi::rd_kafka_commit(self.handle, list.as_ptr(), 1) };
         self.checked(code, "commit offsets")
@@ -303,11 +299,7 @@ impl Consumer {
         &self,
         offsets: impl IntoIterator<Item = (&'a Partition, i64)>,
     ) -> Result<()> {
-        let list = List::of(
-            offsets
-                .into_iter()
-                .map(|(partition, next)| (partition, Some(next))),
-        )?;
+        let list = List::at(offsets)?;
         // SAFETY: queue and event are made, used and freed here; the list is copied
         unsafe {
             let answers = ffi::rd_kafka_queue_new(self.handle);

@@ -52,6 +52,12 @@ impl List {
         Ok(list)
     }
 
+    /// Each partition at a next offset.
+    pub fn at<'a>(offsets: impl IntoIterator<Item = (&'a Partition, i64)>) -> Result<List> {
+        let offsets = offsets.into_iter();
+        List::of(offsets.map(|(partition, next)| (partition, Some(next))))
+    }
+
     fn empty() -> List {
         // SAFETY: a list of any size may be made; it grows by itself
         List(unsafe { ffi::rd_kafka_topic_partition_list_new(16) })
