@@ -8,11 +8,9 @@ use serde_json::json;
 
 use crate::support::kafka::{Topic, producer};
 use crate::support::proxy::{Proxy, Weather};
-use crate::support::{Engine, Project, http, stack, stays, wait_for};
+use crate::support::{Engine, PATIENCE, Project, http, stack, stays, wait_for};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 
-/// How long ingest may take to see what was sent.
-const SOON: Duration = Duration::from_secs(30);
 const KEY: &str = r#"{"type":"record","name":"Key","fields":[{"name":"id","type":"long"}]}"#;
 
 /// The envelope of a table of `id` and these fields, each of which may be NULL.
@@ -109,7 +107,7 @@ impl Registered {
             .key(&key)
             .payload(value);
         assert!(self.producer.send(record).is_ok());
-        self.producer.flush(SOON).unwrap();
+        self.producer.flush(PATIENCE).unwrap();
     }
 
     async fn rows(&self, columns: &str) -> Vec<String> {
@@ -203,7 +201,7 @@ async fn a_registry_that_is_away_is_waited_for_and_an_id_that_it_lacks_is_a_dead
     registered.send(2, &change(999_999_999, &schema, row(2)));
     registered.send(3, &change(id, &schema, row(3)));
     let ingest = registered.project.start(&["ingest"]);
-    wait_for("ingest to say that it waits", SOON, || async {
+    wait_for("ingest to say that it waits", PATIENCE, || async {
         registered
             .project
             .log()
@@ -220,15 +218,15 @@ async fn a_registry_that_is_away_is_waited_for_and_an_id_that_it_lacks_is_a_dead
     .await;
 
     proxy.set(Weather::Clear);
-    wait_for("the rows", SOON, || async {
+    wait_for("the rows", PATIENCE, || async {
         (registered.rows("id").await == ["1", "3"]).then_some(())
     })
     .await;
-    wait_for("the dead letter", SOON, || async {
+    wait_for("the dead letter", PATIENCE, || async {
         (registered.dead_letters().await == ["unknown_schema"]).then_some(())
     })
     .await;
-    wait_for("the commit", SOON, || async {
+    wait_for("the commit", PATIENCE, || async {
         (registered.topic.committed(&group) == [3]).then_some(())
     })
     .await;

@@ -1,6 +1,7 @@
 //! One topic that holds every bad message between good ones: each good row arrives, each bad message is a dead letter
 //! with its reason and its bytes.
 
+use crate::support::PATIENCE;
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, Producer as _};
 
@@ -183,7 +184,7 @@ async fn every_bad_message_between_good_ones_is_a_dead_letter_with_its_reason_an
         say(message.key.as_deref(), message.value.as_deref(), headers);
         good(1001 + at);
     }
-    producer.flush(std::time::Duration::from_secs(30)).unwrap();
+    producer.flush(PATIENCE).unwrap();
     let ended = stream.ends("done");
     assert_eq!(ended.json()["jobs"]["bad"]["rows"], bad.len() + 1);
 

@@ -6,13 +6,11 @@ use std::time::{Duration, Instant};
 
 use tokio_postgres::Client;
 
-use crate::support::{Dice, Project, Source};
+use crate::support::{Dice, PATIENCE, Project, Source};
 
 /// Rows that the writers insert; they update, move and delete some of them too.
 pub const ROWS: u64 = 100_000;
 pub const WRITERS: u64 = 4;
-/// What is left to read when the last process was killed, on a busy machine.
-const CATCH_UP: Duration = Duration::from_secs(120);
 /// Pause of a writer that has written its share.
 const TRICKLE: Duration = Duration::from_millis(50);
 
@@ -152,7 +150,7 @@ pub async fn assert_same(source: &Source, project: &Project) {
             )
         };
         let equal = (expected.len(), expected.len(), None);
-        let until = Instant::now() + CATCH_UP;
+        let until = Instant::now() + PATIENCE;
         while same().await != equal && Instant::now() < until {
             tokio::time::sleep(Duration::from_millis(200)).await;
         }

@@ -1,7 +1,7 @@
 //! Column options on real parts: masked before anything leaves, constants, metadata of Kafka, casts.
 
 use crate::support::kafka::{Topic, producer, send};
-use crate::support::{Engine, Project};
+use crate::support::{Engine, PATIENCE, Project};
 
 const JOB: &str = r#"
 topic = "{topic}"
@@ -67,7 +67,7 @@ async fn masked_values_are_nowhere_but_in_dead_letters() {
         Some(r#"{"email":"bob@example.org"}"#),
         None,
     );
-    rdkafka::producer::Producer::flush(&sending, std::time::Duration::from_secs(30)).unwrap();
+    rdkafka::producer::Producer::flush(&sending, PATIENCE).unwrap();
 
     let peek = project.succeed(&["ingest", "--peek", "5"]);
     for shown in [

@@ -1,16 +1,14 @@
 //! The main job end to end on real parts, while everything that can crash does.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
-
 use crate::bank::{
     ACCOUNTS, ACCOUNTS_BY_DAY, ACCOUNTS_BY_DAY_SQL, HISTORY, TABLES, WRITERS, assert_same,
     assert_same_gold, write_like_pgbench,
 };
 use crate::support::engine::OwnEngine;
 use crate::support::program::Running;
-use crate::support::{Engine, Project, Source, wait_for};
+use crate::support::{Engine, PATIENCE, Project, Source, wait_for};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 const KILLS_OF_INGEST: usize = 20;
 const KILLS_OF_ENGINE: usize = 2;
@@ -70,12 +68,7 @@ async fn crashes_lose_nothing() {
     assert_same(&source, &project).await;
 
     ingest.signal("TERM");
-    assert_eq!(
-        ingest.wait(Duration::from_secs(4)),
-        143,
-        "{}",
-        project.log()
-    );
+    assert_eq!(ingest.wait(PATIENCE), 143, "{}", project.log());
     let rejected = own
         .engine
         .number(&format!("SELECT count() FROM {name}_ops.dead_letters"))
@@ -98,7 +91,7 @@ async fn crashes_lose_nothing() {
 
 /// Debezium has made both topics.
 async fn wait_for_topics(project: &Project) {
-    wait_for("both topics", Duration::from_secs(60), || async {
+    wait_for("both topics", PATIENCE, || async {
         let peek = project.run(&["ingest", "--peek", "1"]);
         (peek.exit == 0 && peek.stdout.contains("history partition")).then_some(())
     })
@@ -119,7 +112,7 @@ async fn wait_for_progress(project: &Project, ingest: &mut Running) {
         latest("history")
     );
     let before = project.engine.number(&latest).await;
-    wait_for("progress of ingest", Duration::from_secs(60), || async {
+    wait_for("progress of ingest", PATIENCE, || async {
         (project.engine.number(&latest).await > before).then_some(())
     })
     .await;
@@ -136,7 +129,7 @@ async fn has_end(engine: &Engine, name: &str) -> bool {
 }
 
 async fn wait_for_end(project: &Project) {
-    wait_for("the last row", Duration::from_secs(120), || async {
+    wait_for("the last row", PATIENCE, || async {
         has_end(&project.engine, &project.name).await.then_some(())
     })
     .await;

@@ -1,9 +1,7 @@
 //! Topics that appear are told with the command that makes their job, or taken up from their first message.
 
-use std::time::Duration;
-
 use crate::support::kafka::{Topic, change, change_with_schema, key};
-use crate::support::{Engine, Project, Source, wait_for};
+use crate::support::{Engine, PATIENCE, Project, Source, wait_for};
 
 /// A project whose configuration looks at these topics, and that has no job yet.
 async fn project(name: &str, topics: &str, mode: &str) -> Project {
@@ -83,11 +81,9 @@ async fn a_table_that_appears_is_made_and_ingested_from_its_first_message() {
     };
     send(0..500);
     let count = "SELECT count() FROM discover_auto_silver.notes WHERE note = 'x'";
-    wait_for(
-        "the table's first rows",
-        Duration::from_secs(60),
-        || async { (project.engine.number(count).await == 500).then_some(()) },
-    )
+    wait_for("the table's first rows", PATIENCE, || async {
+        (project.engine.number(count).await == 500).then_some(())
+    })
     .await;
     let file = std::fs::read_to_string(project.path("jobs/silver/notes.toml")).unwrap();
     assert!(
@@ -123,7 +119,7 @@ async fn a_new_table_of_postgres_is_taken_up_as_its_catalog_says() {
         .run("INSERT INTO events VALUES (51, '2026-01-02 03:04:05.5', 0.125, 'y')")
         .await;
     let sum = "SELECT sum(amount) FROM discover_catalog_silver.events";
-    wait_for("all rows", Duration::from_secs(60), || async {
+    wait_for("all rows", PATIENCE, || async {
         let rows = project.engine.ask(sum).await.unwrap_or_default();
         (rows.trim() == "1275.125").then_some(())
     })

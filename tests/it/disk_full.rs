@@ -4,9 +4,8 @@ use std::time::Duration;
 
 use crate::support::engine::OwnEngine;
 use crate::support::stream::Stream;
-use crate::support::{stays, wait_for};
+use crate::support::{PATIENCE, stays, wait_for};
 
-const SOON: Duration = Duration::from_secs(60);
 /// Longer than a few tries.
 const WHILE: Duration = Duration::from_secs(3);
 
@@ -27,14 +26,14 @@ async fn a_full_disk_stops_writing_loses_nothing_and_goes_on_when_there_is_room(
     let stream = Stream::on(&own.engine, "disk_full", 1).await;
     let mut ingest = stream.project.start(&["ingest"]);
     stream.topic.insert(0..10);
-    wait_for("the first rows", SOON, || async {
+    wait_for("the first rows", PATIENCE, || async {
         (stream.count().await == 10 && stream.committed() == 10).then_some(())
     })
     .await;
 
     fill(&own).await;
     stream.topic.insert(10..20);
-    wait_for("ingest to say that it waits", SOON, || async {
+    wait_for("ingest to say that it waits", PATIENCE, || async {
         let log = stream.project.log();
         let waits = log.contains("nothing is committed, trying again");
         let why = log.contains("NOT_ENOUGH_SPACE") || log.contains("No space left on device");
@@ -50,12 +49,12 @@ async fn a_full_disk_stops_writing_loses_nothing_and_goes_on_when_there_is_room(
     assert_eq!(own.engine.number(&letters).await, 0);
 
     own.engine.ask("DROP TABLE filler SYNC").await.unwrap();
-    wait_for("all rows", SOON, || async {
+    wait_for("all rows", PATIENCE, || async {
         (stream.count().await == 20 && stream.committed() == 20).then_some(())
     })
     .await;
     ingest.signal("TERM");
-    assert_eq!(ingest.wait(Duration::from_secs(5)), 143);
+    assert_eq!(ingest.wait(PATIENCE), 143);
 }
 
 /// Leaves less than what ClickHouse sets aside for an insert, 1 MiB.

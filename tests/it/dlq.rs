@@ -1,12 +1,9 @@
 //! Dead letters: found by what they are, shown without what they hold, replayed at their own version, put away.
 
-use std::time::Duration;
-
 use crate::support::kafka::{change, key};
 use crate::support::stream::Stream;
-use crate::support::wait_for;
+use crate::support::{PATIENCE, wait_for};
 
-const SOON: Duration = Duration::from_secs(30);
 const SECRET: &str = "ada@example.org";
 
 /// Rows 1, 2 and 4; messages that no row came of: garbage, a note that is a number (twice), a key without a value.
@@ -236,12 +233,12 @@ async fn letters_are_replayed_while_ingest_runs() {
     let mut ingest = stream.project.start(&["ingest"]);
     stream.topic.insert(100..600);
     dlq(&stream, "replay", 3);
-    wait_for("all rows", SOON, || async {
+    wait_for("all rows", PATIENCE, || async {
         (stream.count().await == 503).then_some(())
     })
     .await;
     ingest.signal("TERM");
-    assert_eq!(ingest.wait(Duration::from_secs(5)), 143);
+    assert_eq!(ingest.wait(PATIENCE), 143);
     assert_eq!(
         stream.rows().await[..2],
         ["1\t11", "2\ttwo, later"].map(str::to_owned)

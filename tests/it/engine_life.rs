@@ -1,5 +1,6 @@
 //! The embedded engine as a process: starts that fail, stops, kills, and what runs in the background.
 
+use crate::support::PATIENCE;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -129,7 +130,7 @@ async fn an_engine_ends_with_a_starter_that_was_killed() {
         .process_group(0)
         .spawn()
         .unwrap();
-    let deadline = Instant::now() + Duration::from_secs(20);
+    let deadline = Instant::now() + PATIENCE;
     let pid = loop {
         if let Some((_, pid)) = running_on(folder.path()).await {
             break pid;
@@ -155,7 +156,7 @@ async fn parts_are_merged_while_nobody_asks() {
         engine.query(&insert).execute().await.unwrap();
     }
     // a merged part's folder is named all_FIRST_LAST_LEVEL; only the file system is looked at
-    let deadline = Instant::now() + Duration::from_secs(60);
+    let deadline = Instant::now() + PATIENCE;
     while !has_merged_part(&folder.path().join("store")) {
         assert!(Instant::now() < deadline, "no merge without a query");
     }
@@ -193,7 +194,7 @@ async fn a_stop_ends_running_queries_in_time() {
     });
     let watcher = client(&child);
     let others = "SELECT count() FROM system.processes WHERE query LIKE 'SELECT sum%'";
-    let deadline = Instant::now() + Duration::from_secs(20);
+    let deadline = Instant::now() + PATIENCE;
     while watcher.query(others).fetch_one::<u64>().await.unwrap() == 0 {
         assert!(Instant::now() < deadline, "the query never ran");
     }
@@ -221,7 +222,7 @@ async fn the_kafka_table_engine_reads_a_topic() {
         let record = BaseRecord::to("events").key(&key).payload(&payload);
         producer.send(record).unwrap();
     }
-    producer.flush(Duration::from_secs(10)).unwrap();
+    producer.flush(PATIENCE).unwrap();
     let engine = engine().await;
     let brokers = cluster.bootstrap_servers();
     for sql in [

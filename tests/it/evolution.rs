@@ -1,10 +1,8 @@
 //! A table follows its source, on real parts: columns come, widen and go in mid topic, and nothing is written wrong.
 
-use std::time::Duration;
-
 use crate::support::kafka::Topic;
 use crate::support::program::{Ran, Running};
-use crate::support::{Engine, Project, wait_for};
+use crate::support::{Engine, PATIENCE, Project, wait_for};
 
 /// A topic of the test's own whose messages carry their schema, and one job over it.
 struct Followed {
@@ -412,7 +410,7 @@ async fn two_processes_that_meet_the_same_field_agree() {
             followed.send(partition, id, &fields);
         }
         followed.topic.flush();
-        wait_for("the round to land", Duration::from_secs(60), || async {
+        wait_for("the round to land", PATIENCE, || async {
             let count = format!("SELECT count() FROM {}_silver.notes", followed.name);
             let landed = followed.project.engine.number(&count).await;
             (landed == u64::try_from((round + 1) * 200).unwrap()).then_some(())
@@ -573,7 +571,7 @@ async fn a_process_killed_after_the_alter_or_after_the_views_loses_nothing() {
         followed.topic.flush();
         followed.project.set("BULLION_FAILPOINT", point);
         let mut ingest = followed.project.start(&["ingest"]);
-        assert_eq!(ingest.wait(Duration::from_secs(30)), 128 + 9);
+        assert_eq!(ingest.wait(PATIENCE), 128 + 9);
         followed.project.unset("BULLION_FAILPOINT");
         followed.catch_up().exits(0);
         let found = followed.rows(&format!("id, {field}")).await;

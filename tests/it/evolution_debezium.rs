@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio_postgres::Client;
 
 use crate::support::program::Running;
-use crate::support::{Dice, Engine, Project, Source, stays, wait_for};
+use crate::support::{Dice, Engine, PATIENCE, Project, Source, stays, wait_for};
 
 const ITEMS: &str = "CREATE TABLE items (id bigint PRIMARY KEY, note text, n int NOT NULL, amount numeric(6, 2) NOT NULL, score int);
     INSERT INTO items SELECT i, 'note ' || i, i, i / 4.0, NULL FROM generate_series(1, 300) i";
@@ -68,7 +68,7 @@ async fn follow(name: &str, schemas: bool) {
     let settings = [("value.converter.schemas.enable", schemas)];
     source.publish(&["items"], &settings).await;
     project.succeed(&["migrate"]);
-    wait_for("the topic", Duration::from_secs(60), || async {
+    wait_for("the topic", PATIENCE, || async {
         let peek = project.run(&["ingest", "--peek", "1"]);
         (peek.exit == 0 && peek.stdout.contains("items partition")).then_some(())
     })
@@ -102,11 +102,9 @@ async fn follow(name: &str, schemas: bool) {
     let sql = format!(
         "SELECT id, remark, n, amount, at, tags, if(flag, 't', 'f') FROM {name}_silver.items ORDER BY id"
     );
-    wait_for(
-        "silver to equal PostgreSQL",
-        Duration::from_secs(60),
-        || async { (project.engine.rows(&sql).await == expected).then_some(()) },
-    )
+    wait_for("silver to equal PostgreSQL", PATIENCE, || async {
+        (project.engine.rows(&sql).await == expected).then_some(())
+    })
     .await;
     assert!(
         running.iter_mut().all(Running::is_running),
@@ -155,7 +153,7 @@ fn start(project: &Project) -> Running {
 /// Silver has a row count or a value that only later messages bring.
 async fn reaches(project: &Project, condition: &str) {
     let sql = format!("SELECT {condition} FROM {}_silver.items", project.name);
-    wait_for(condition, Duration::from_secs(90), || async {
+    wait_for(condition, PATIENCE, || async {
         (project.engine.number(&sql).await == 1).then_some(())
     })
     .await;

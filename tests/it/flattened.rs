@@ -1,11 +1,6 @@
 //! Rows as Debezium's ExtractNewRecordState leaves them, by each of its ways to tell of deletes, through the real transform.
 
-use std::time::Duration;
-
-use crate::support::{Engine, Project, Source, wait_for};
-
-/// How long Debezium may take to publish what was committed.
-const PUBLISHED: Duration = Duration::from_secs(60);
+use crate::support::{Engine, PATIENCE, Project, Source, wait_for};
 
 /// A table, the settings of its transform, and what its job declares.
 struct Way {
@@ -127,7 +122,7 @@ async fn rows_follow(name: &str, ways: &[Way], more: &[(&str, &str)]) {
         );
         expected.sort();
         let what = format!("silver to follow by {table}");
-        wait_for(&what, PUBLISHED, || async {
+        wait_for(&what, PATIENCE, || async {
             // exit 2 until Debezium has made the topic
             let ran = project.run(&["ingest", "--until-caught-up", table]);
             assert!(matches!(ran.exit, 0 | 2), "{}", ran.text());

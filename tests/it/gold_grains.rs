@@ -1,6 +1,6 @@
 //! Every grain and type of time column on the real engine: one window is one partition, over clock changes too.
 
-use crate::support::EmbeddedProject;
+use crate::support::{EmbeddedProject, PATIENCE};
 
 const RANGE: &str = "{from:DateTime64(3, 'UTC')} AND at < {to:DateTime64(3, 'UTC')}";
 
@@ -143,7 +143,7 @@ async fn a_stale_owner_cannot_swap_once_somebody_took_over() {
     let pid = rustix::process::Pid::from_child(&stale);
     rustix::process::kill_process(pid, rustix::process::Signal::STOP).unwrap();
     project.write("jobs/gold/daily.sql", &fast);
-    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
+    let deadline = std::time::Instant::now() + PATIENCE;
     loop {
         let next = project.run("gold --date 2024-10-05").await;
         if next.exit != 75 {

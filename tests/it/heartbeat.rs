@@ -1,8 +1,6 @@
 //! Debezium's heartbeats move the watermark of partitions that have nothing to say.
 
-use std::time::Duration;
-
-use crate::support::{Engine, Project, Source, wait_for};
+use crate::support::{Engine, PATIENCE, Project, Source, wait_for};
 
 const JOB: &str = r#"
 topic = "{topic}"
@@ -24,7 +22,7 @@ async fn heartbeats_move_quiet_partitions() {
     let job = JOB.replace("{topic}", &source.topic("quiet"));
     project.write("jobs/silver/quiet.toml", &job);
     project.succeed(&["migrate"]);
-    wait_for("the topic", Duration::from_secs(60), || async {
+    wait_for("the topic", PATIENCE, || async {
         let peek = project.run(&["ingest", "--peek", "1"]);
         (peek.exit == 0 && peek.stdout.contains("row")).then_some(())
     })
@@ -40,11 +38,9 @@ async fn heartbeats_move_quiet_partitions() {
          FROM {name}_ops.checkpoints FINAL WHERE topic = '{}'",
         source.topic("quiet")
     );
-    wait_for(
-        "every partition's source time",
-        Duration::from_secs(60),
-        || async { (engine.number(&lowest).await > now).then_some(()) },
-    )
+    wait_for("every partition's source time", PATIENCE, || async {
+        (engine.number(&lowest).await > now).then_some(())
+    })
     .await;
     ingest.kill();
 }

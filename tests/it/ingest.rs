@@ -6,9 +6,7 @@ use rdkafka::producer::Producer as _;
 
 use crate::support::kafka::{self, change, change_with_schema, key};
 use crate::support::stream::Stream;
-use crate::support::wait_for;
-
-const SOON: Duration = Duration::from_secs(30);
+use crate::support::{PATIENCE, wait_for};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn garbage_becomes_one_dead_letter_with_its_bytes_however_often_it_is_delivered() {
@@ -107,7 +105,7 @@ async fn trailing_control_records_and_aborted_rows_do_not_hang_the_end() {
     let stream = Stream::new("ingest_transactions", 3).await;
     let id = format!("{}.tx", stream.topic.name);
     let producer = kafka::producer(&[("transactional.id", &id)]);
-    producer.init_transactions(SOON).unwrap();
+    producer.init_transactions(PATIENCE).unwrap();
     let transaction = |ids: &[i64], commit: bool| {
         producer.begin_transaction().unwrap();
         for id in ids {
@@ -123,10 +121,10 @@ async fn trailing_control_records_and_aborted_rows_do_not_hang_the_end() {
                 Some(value.as_bytes()),
             );
         }
-        producer.flush(SOON).unwrap();
+        producer.flush(PATIENCE).unwrap();
         match commit {
-            true => producer.commit_transaction(SOON).unwrap(),
-            false => producer.abort_transaction(SOON).unwrap(),
+            true => producer.commit_transaction(PATIENCE).unwrap(),
+            false => producer.abort_transaction(PATIENCE).unwrap(),
         }
     };
     stream.ends("noop");
@@ -177,7 +175,7 @@ async fn a_signal_drains_within_four_seconds_and_commits_exactly_what_is_written
     let mut ingest = stream.project.start(&["ingest"]);
     let mut next = 0;
     // the signal comes while messages do
-    wait_for("rows", SOON, || {
+    wait_for("rows", PATIENCE, || {
         stream.topic.insert(next..next + 500);
         next += 500;
         async { (stream.count().await > 1_000).then_some(()) }
@@ -185,7 +183,7 @@ async fn a_signal_drains_within_four_seconds_and_commits_exactly_what_is_written
     .await;
     ingest.signal("TERM");
     let signalled = Instant::now();
-    assert_eq!(ingest.wait(SOON), 143, "{}", stream.project.log());
+    assert_eq!(ingest.wait(PATIENCE), 143, "{}", stream.project.log());
     assert!(
         signalled.elapsed() < Duration::from_secs(4),
         "{:?}",

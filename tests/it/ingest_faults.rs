@@ -5,9 +5,8 @@ use std::time::Duration;
 use crate::support::engine::OwnEngine;
 use crate::support::kafka::Topic;
 use crate::support::stream::Stream;
-use crate::support::{stays, wait_for};
+use crate::support::{PATIENCE, stays, wait_for};
 
-const SOON: Duration = Duration::from_secs(60);
 /// Longer than both the session and the time between two polls that the test allows.
 const LOST: Duration = Duration::from_secs(9);
 
@@ -21,13 +20,13 @@ async fn a_lost_clickhouse_is_waited_for_without_leaving_the_group_or_committing
     stream.topic.insert(0..100);
     let mut ingest = stream.project.start(&["ingest"]);
     let holds = async |rows: u64| {
-        wait_for(&format!("{rows} rows"), SOON, || async {
+        wait_for(&format!("{rows} rows"), PATIENCE, || async {
             (stream.count().await == rows).then_some(())
         })
         .await;
     };
     holds(100).await;
-    wait_for("the commit", SOON, || async {
+    wait_for("the commit", PATIENCE, || async {
         (stream.committed() == 100).then_some(())
     })
     .await;
@@ -49,13 +48,13 @@ async fn a_lost_clickhouse_is_waited_for_without_leaving_the_group_or_committing
     assert!(ingest.is_running());
     own.restart().await;
     holds(300).await;
-    wait_for("the commit", SOON, || async {
+    wait_for("the commit", PATIENCE, || async {
         (stream.committed() == 300).then_some(())
     })
     .await;
     assert!(only_once(stream.project.log()), "{}", stream.project.log());
     ingest.signal("TERM");
-    assert_eq!(ingest.wait(Duration::from_secs(5)), 143);
+    assert_eq!(ingest.wait(PATIENCE), 143);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -88,16 +87,16 @@ async fn one_job_stops_and_the_others_go_on() {
     }
     garbage.flush();
     let mut ingest = stream.project.start(&["ingest"]);
-    wait_for("the good rows", SOON, || async {
+    wait_for("the good rows", PATIENCE, || async {
         (stream.count().await == 100).then_some(())
     })
     .await;
-    wait_for("the doomed rows", SOON, || async {
+    wait_for("the doomed rows", PATIENCE, || async {
         (stream.count_of("doomed").await == 10).then_some(())
     })
     .await;
     let says = async |words: &str| {
-        wait_for(words, SOON, || async {
+        wait_for(words, PATIENCE, || async {
             stream.project.log().contains(words).then_some(())
         })
         .await;
@@ -108,13 +107,13 @@ async fn one_job_stops_and_the_others_go_on() {
     says("job stopped, its topic is paused job=\"doomed\"").await;
     // the rest of the process has not noticed
     stream.topic.insert(100..200);
-    wait_for("more good rows", SOON, || async {
+    wait_for("more good rows", PATIENCE, || async {
         (stream.count().await == 200).then_some(())
     })
     .await;
     assert!(ingest.is_running());
     ingest.signal("TERM");
-    assert_eq!(ingest.wait(Duration::from_secs(5)), 143);
+    assert_eq!(ingest.wait(PATIENCE), 143);
     assert_eq!(
         garbage.committed(&stream.group),
         [0],

@@ -1,22 +1,22 @@
 //! What ingest reads or writes is gone or replaced in mid-run: the job stops before it could lie, and says what is missing.
 
-use std::time::Duration;
-
 use rdkafka::consumer::{CommitMode, Consumer as _};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
-use crate::support::kafka;
 use crate::support::lying_front::{About, Lie, LyingFront};
 use crate::support::stream::Stream;
 use crate::support::wait_for;
-
-const SOON: Duration = Duration::from_secs(40);
+use crate::support::{PATIENCE, kafka};
 
 async fn holds(stream: &Stream, rows: i64) {
-    wait_for(&format!("{rows} rows and their commit"), SOON, || async {
-        let all = stream.count().await == u64::try_from(rows).unwrap();
-        (all && stream.committed() == rows).then_some(())
-    })
+    wait_for(
+        &format!("{rows} rows and their commit"),
+        PATIENCE,
+        || async {
+            let all = stream.count().await == u64::try_from(rows).unwrap();
+            (all && stream.committed() == rows).then_some(())
+        },
+    )
     .await;
 }
 
@@ -30,7 +30,7 @@ async fn a_table_that_is_dropped_in_mid_run_stops_its_job_and_is_not_made_again(
     let drop = format!("DROP TABLE {table} SYNC");
     stream.engine.ask(&drop).await.unwrap();
     stream.topic.insert(10..20);
-    assert_eq!(ingest.wait(SOON), 2, "{}", stream.project.log());
+    assert_eq!(ingest.wait(PATIENCE), 2, "{}", stream.project.log());
     assert!(stream.project.log().contains("insert into"));
     assert_eq!(stream.committed(), 10);
     let exists = stream.engine.ask(&format!("EXISTS TABLE {table}")).await;
@@ -52,7 +52,7 @@ async fn a_topic_that_is_deleted_and_recreated_in_mid_run_stops_its_job_until_th
         stream.topic.change('c', id, "of the new topic");
     }
     stream.topic.flush();
-    assert_eq!(ingest.wait(SOON), 2, "{}", stream.project.log());
+    assert_eq!(ingest.wait(PATIENCE), 2, "{}", stream.project.log());
     let log = stream.project.log();
     assert!(log.contains("deleted and created again"), "{log}");
     assert!(log.contains("epoch = 2"), "{log}");
@@ -106,19 +106,14 @@ async fn retention_that_overtakes_a_running_job_stops_it_and_shows_the_gap() {
         stream.topic.change('c', id, &large);
     }
     stream.topic.flush();
-    wait_for("a full memory", SOON, || async {
+    wait_for("a full memory", PATIENCE, || async {
         (front.lies().len() >= 2).then_some(())
     })
     .await;
     stream.topic.delete_below(0, 29).await;
     stream.topic.insert(30..40);
     front.repent();
-    assert_eq!(
-        ingest.wait(Duration::from_secs(60)),
-        1,
-        "{}",
-        stream.project.log()
-    );
+    assert_eq!(ingest.wait(PATIENCE), 1, "{}", stream.project.log());
     let log = stream.project.log();
     assert!(
         log.contains("to 29 are gone, retention has passed them"),

@@ -1,12 +1,7 @@
 //! Several processes of one group share the partitions, and nothing is lost or counted twice when they come and go.
 
-use std::time::Duration;
-
 use crate::support::stream::Stream;
-use crate::support::wait_for;
-
-/// The newer protocol's session belongs to the broker: a killed member is missed only then.
-const SOON: Duration = Duration::from_secs(90);
+use crate::support::{PATIENCE, wait_for};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_classic_protocol_shares_partitions() {
@@ -28,7 +23,7 @@ async fn members_come_and_go(name: &str, properties: &str) {
     holds(&stream, 4_000).await;
 
     let late = stream.project.start(&["ingest"]);
-    wait_for("the late one to have a share", SOON, || {
+    wait_for("the late one to have a share", PATIENCE, || {
         let log = stream.project.log();
         async move { (log.matches("partitions given up").count() >= 1).then_some(()) }
     })
@@ -38,7 +33,7 @@ async fn members_come_and_go(name: &str, properties: &str) {
 
     first.signal("TERM");
     stream.topic.insert(8_000..12_000);
-    assert_eq!(first.wait(Duration::from_secs(5)), 143);
+    assert_eq!(first.wait(PATIENCE), 143);
     holds(&stream, 12_000).await;
 
     let mut heir = stream.project.start(&["ingest"]);
@@ -46,7 +41,7 @@ async fn members_come_and_go(name: &str, properties: &str) {
     stream.topic.insert(12_000..16_000);
     holds(&stream, 16_000).await;
     heir.signal("TERM");
-    assert_eq!(heir.wait(Duration::from_secs(5)), 143);
+    assert_eq!(heir.wait(PATIENCE), 143);
     assert_eq!(stream.committed(), 16_000);
     stream.ends("noop");
 }
@@ -57,7 +52,7 @@ async fn holds(stream: &Stream, rows: u64) {
         stream.silver("notes")
     );
     let expected = [format!("{rows}\t{}", rows * (rows - 1) / 2)];
-    wait_for(&format!("{rows} rows"), SOON, || async {
+    wait_for(&format!("{rows} rows"), PATIENCE, || async {
         (stream.engine.rows(&sums).await == expected).then_some(())
     })
     .await;
@@ -77,7 +72,7 @@ async fn caught_up_means_the_whole_group_under_both_protocols() {
             .map(|_| stream.project.start(&["ingest", "--until-caught-up"]))
             .collect();
         for member in &mut members {
-            assert_eq!(member.wait(SOON), 0, "{name}\n{}", stream.project.log());
+            assert_eq!(member.wait(PATIENCE), 0, "{name}\n{}", stream.project.log());
             assert_eq!((stream.count().await, stream.committed()), (2_000, 2_000));
         }
     }

@@ -10,12 +10,11 @@ use rdkafka::topic_partition_list::TopicPartitionList;
 
 use crate::support::engine::OwnEngine;
 use crate::support::kafka::{change, key, producer, send};
-use crate::support::{Project, stays, wait_for};
+use crate::support::{PATIENCE, Project, stays, wait_for};
 
 const TOPIC: &str = "lost.notes";
 const PARTITIONS: i32 = 2;
 const GROUP: &str = "lost";
-const SOON: Duration = Duration::from_secs(60);
 /// Longer than the session that the classic group has here.
 const LOST: Duration = Duration::from_secs(9);
 
@@ -48,7 +47,7 @@ impl OwnKafka {
                 Some(value.as_bytes()),
             );
         }
-        producer.flush(SOON).unwrap();
+        producer.flush(PATIENCE).unwrap();
     }
 
     /// Next offsets of the group, both partitions together.
@@ -62,7 +61,7 @@ impl OwnKafka {
             .set("group.id", GROUP)
             .create()
             .unwrap();
-        let found = looking.committed_offsets(asked, SOON).unwrap();
+        let found = looking.committed_offsets(asked, PATIENCE).unwrap();
         let offsets = found.elements();
         let next = |partition: &_| offset_of(partition).unwrap_or(0).max(0);
         offsets.iter().map(next).sum()
@@ -89,19 +88,19 @@ async fn outlives_its_kafka(name: &str, properties: &str) {
     let each_once = async |rows: i64| {
         let sql = format!("SELECT count(), uniqExact(id) FROM {name}_silver.notes");
         let wanted = format!("{rows}\t{rows}\n");
-        wait_for(&format!("{rows} rows"), SOON, || async {
+        wait_for(&format!("{rows} rows"), PATIENCE, || async {
             (own.engine.ask(&sql).await.ok().as_ref() == Some(&wanted)).then_some(())
         })
         .await;
     };
     let commits = async |next: i64| {
-        wait_for(&format!("the commit of {next}"), SOON, || async {
+        wait_for(&format!("the commit of {next}"), PATIENCE, || async {
             (kafka.committed() == next).then_some(())
         })
         .await;
     };
     let says = async |words: &str| {
-        wait_for(words, SOON, || async {
+        wait_for(words, PATIENCE, || async {
             project.log().contains(words).then_some(())
         })
         .await;
@@ -132,7 +131,7 @@ async fn outlives_its_kafka(name: &str, properties: &str) {
     // lost once more: a signal does not wait for it
     kafka.cluster.broker_down(1).unwrap();
     ingest.signal("TERM");
-    assert_eq!(ingest.wait(Duration::from_secs(5)), 143);
+    assert_eq!(ingest.wait(PATIENCE), 143);
 }
 
 /// Its only job was not stopped.

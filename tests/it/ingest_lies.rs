@@ -4,9 +4,8 @@ use std::time::Duration;
 
 use crate::support::lying_front::{About, Lie, LyingFront};
 use crate::support::stream::Stream;
-use crate::support::{stays, wait_for};
+use crate::support::{PATIENCE, stays, wait_for};
 
-const SOON: Duration = Duration::from_secs(30);
 const ROWS: &str = "notes_versions";
 const INSERT: About = About::Insert(ROWS);
 /// Of `clickhouse.insert_timeout` in these tests.
@@ -23,10 +22,14 @@ async fn lied_to(name: &str) -> (Stream, LyingFront) {
 }
 
 async fn holds(stream: &Stream, rows: i64) {
-    wait_for(&format!("{rows} rows and their commit"), SOON, || async {
-        let all = stream.count().await == u64::try_from(rows).unwrap();
-        (all && stream.committed() == rows).then_some(())
-    })
+    wait_for(
+        &format!("{rows} rows and their commit"),
+        PATIENCE,
+        || async {
+            let all = stream.count().await == u64::try_from(rows).unwrap();
+            (all && stream.committed() == rows).then_some(())
+        },
+    )
     .await;
 }
 
@@ -56,7 +59,7 @@ async fn an_unknown_outcome_is_sent_again_and_commits_nothing_before() {
         let before = front.lies().len();
         front.lie(INSERT, usize::MAX, lie);
         stream.topic.insert(sent..sent + 20);
-        wait_for("it to be lied to twice", SOON, || async {
+        wait_for("it to be lied to twice", PATIENCE, || async {
             (front.lies().len() >= before + 2).then_some(())
         })
         .await;
@@ -77,12 +80,7 @@ async fn an_unknown_outcome_is_sent_again_and_commits_nothing_before() {
     let letters = format!("SELECT count() FROM {}", stream.ops("dead_letters"));
     assert_eq!(stream.engine.rows(&letters).await, ["0"]);
     ingest.signal("TERM");
-    assert_eq!(
-        ingest.wait(Duration::from_secs(5)),
-        143,
-        "{}",
-        stream.project.log()
-    );
+    assert_eq!(ingest.wait(PATIENCE), 143, "{}", stream.project.log());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -102,12 +100,12 @@ async fn an_insert_that_is_carried_out_after_newer_ones_changes_nothing() {
         let rows = stream.rows().await;
         rows.len() == 10 && rows.iter().all(|row| row.ends_with("newer"))
     };
-    wait_for("the newer rows", SOON, || async {
+    wait_for("the newer rows", PATIENCE, || async {
         newer().await.then_some(())
     })
     .await;
     assert_eq!(front.carried_out_late(), 0, "the old ones come later");
-    wait_for("the late work", SOON, || async {
+    wait_for("the late work", PATIENCE, || async {
         (front.carried_out_late() == 1).then_some(())
     })
     .await;

@@ -4,9 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::support::engine::OwnEngine;
 use crate::support::stream::Stream;
-use crate::support::{stays, wait_for};
-
-const SOON: Duration = Duration::from_secs(60);
+use crate::support::{PATIENCE, stays, wait_for};
 
 /// Waves of rows while ClickHouse is frozen; then ingest is killed and a new one reads what is left.
 async fn survivors_of_a_kill(name: &str, properties: &str) -> (u64, u64) {
@@ -18,11 +16,11 @@ async fn survivors_of_a_kill(name: &str, properties: &str) -> (u64, u64) {
     let auto = properties.contains("enable.auto.commit=true");
     stream.topic.insert(0..10);
     let ingest = stream.project.start(&["ingest"]);
-    wait_for("the first rows", SOON, || async {
+    wait_for("the first rows", PATIENCE, || async {
         (stream.count().await == 10).then_some(())
     })
     .await;
-    wait_for("their commit", SOON, || async {
+    wait_for("their commit", PATIENCE, || async {
         (stream.committed() == 10).then_some(())
     })
     .await;
@@ -34,7 +32,7 @@ async fn survivors_of_a_kill(name: &str, properties: &str) -> (u64, u64) {
         stream.topic.insert(sent..sent + 10);
         sent += 10;
         if auto {
-            wait_for("the commit of nothing", SOON, || async {
+            wait_for("the commit of nothing", PATIENCE, || async {
                 (stream.committed() == sent).then_some(())
             })
             .await;

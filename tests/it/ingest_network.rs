@@ -5,10 +5,7 @@ use std::time::Duration;
 use crate::support::program::Running;
 use crate::support::proxy::{Proxy, Weather};
 use crate::support::stream::Stream;
-use crate::support::wait_for;
-
-/// Everything that is in flight at 1 kB a second, and a group that has to find its members again.
-const SOON: Duration = Duration::from_secs(90);
+use crate::support::{PATIENCE, wait_for};
 
 /// A stream whose ingest reaches both Kafka and ClickHouse by a proxy.
 struct Far {
@@ -57,7 +54,7 @@ impl Far {
         );
         let sent = self.sent;
         let wanted = [format!("{sent}\t{sent}\t{}", sent * (sent - 1) / 2)];
-        wait_for(&format!("{sent} rows in {weather}"), SOON, || async {
+        wait_for(&format!("{sent} rows in {weather}"), PATIENCE, || async {
             let all = self.stream.engine.rows(&sums).await == wanted;
             (all && self.stream.committed() == sent).then_some(())
         })
@@ -103,7 +100,7 @@ async fn converges_in_any_weather(name: &str, properties: &str, late: Duration) 
     let most = far.ingest.peak_memory();
     assert!(most < 160 << 20, "{} MiB", most >> 20);
     far.ingest.signal("TERM");
-    assert_eq!(far.ingest.wait(Duration::from_secs(5)), 143);
+    assert_eq!(far.ingest.wait(PATIENCE), 143);
 }
 
 #[tokio::test(flavor = "multi_thread")]

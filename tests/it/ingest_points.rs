@@ -5,9 +5,8 @@ use std::time::{Duration, Instant};
 use crate::support::kafka::key;
 use crate::support::program::Running;
 use crate::support::stream::Stream;
-use crate::support::wait_for;
+use crate::support::{PATIENCE, wait_for};
 
-const SOON: Duration = Duration::from_secs(30);
 /// What a signal leaves: four seconds, and a busy machine.
 const DRAINED: Duration = Duration::from_secs(5);
 const QUICK: &str = "session.timeout.ms=1500,heartbeat.interval.ms=300";
@@ -84,7 +83,7 @@ async fn a_kill_at_any_point_between_poll_and_commit_leaves_no_trace() {
     for point in POINTS {
         let mut ingest = waves.start(point, "kill");
         waves.send();
-        assert_eq!(ingest.wait(SOON), 137, "{point}");
+        assert_eq!(ingest.wait(PATIENCE), 137, "{point}");
     }
     waves.stream.catch_up().exits(0);
     waves.are_right().await;
@@ -96,7 +95,7 @@ async fn a_signal_at_any_point_between_poll_and_commit_ends_the_run_in_time() {
     for (number, point) in POINTS.iter().enumerate() {
         let mut ingest = waves.start(point, "hold=20000");
         waves.send();
-        wait_for(point, SOON, || async {
+        wait_for(point, PATIENCE, || async {
             let log = waves.stream.project.log();
             (log.matches("fail point").count() > number).then_some(())
         })
@@ -143,7 +142,7 @@ async fn a_kill_between_a_new_column_and_its_rows_leaves_no_trace() {
     }
     stream.topic.flush();
     let mut ingest = waves.start("ddl-done", "kill");
-    assert_eq!(ingest.wait(SOON), 137);
+    assert_eq!(ingest.wait(PATIENCE), 137);
     let stream = &waves.stream;
     let table = stream.silver("notes_versions");
     let extra = format!("SELECT count(extra) FROM {table}");

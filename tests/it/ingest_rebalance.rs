@@ -4,9 +4,8 @@ use std::time::Duration;
 
 use crate::support::commits::Commits;
 use crate::support::stream::Stream;
-use crate::support::wait_for;
+use crate::support::{PATIENCE, wait_for};
 
-const SOON: Duration = Duration::from_secs(60);
 const PARTITIONS: i32 = 6;
 
 async fn stream_of(name: &str, properties: &str) -> (Stream, Commits) {
@@ -22,14 +21,14 @@ async fn holds(stream: &Stream, rows: i64) {
         stream.silver("notes")
     );
     let wanted = [format!("{rows}\t{rows}\t{}", rows * (rows - 1) / 2)];
-    wait_for(&format!("{rows} rows"), SOON, || async {
+    wait_for(&format!("{rows} rows"), PATIENCE, || async {
         (stream.engine.rows(&sums).await == wanted).then_some(())
     })
     .await;
 }
 
 async fn says(stream: &Stream, words: &str, times: usize) {
-    wait_for(words, SOON, || async {
+    wait_for(words, PATIENCE, || async {
         (stream.project.log().matches(words).count() >= times).then_some(())
     })
     .await;
@@ -58,12 +57,12 @@ async fn outlives_a_storm(name: &str, properties: [&str; 2]) {
             }
         }
         guest.signal("TERM");
-        assert_eq!(guest.wait(Duration::from_secs(5)), 143, "{name}");
+        assert_eq!(guest.wait(PATIENCE), 143, "{name}");
         let held = stream.count().await;
         assert!(held > 0, "{name}: no progress in round {round}");
     }
     holds(&stream, sent).await;
-    wait_for("the last commit", SOON, || async {
+    wait_for("the last commit", PATIENCE, || async {
         (stream.committed() == sent).then_some(())
     })
     .await;
@@ -72,7 +71,7 @@ async fn outlives_a_storm(name: &str, properties: [&str; 2]) {
     let log = stream.project.log();
     assert!(!log.contains("job stopped"), "{name}\n{log}");
     steady.signal("TERM");
-    assert_eq!(steady.wait(Duration::from_secs(5)), 143, "{name}");
+    assert_eq!(steady.wait(PATIENCE), 143, "{name}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -110,7 +109,7 @@ async fn wakes_up_too_late(name: &str, properties: &str, failpoint: &str) {
         let rows = stream.rows().await;
         rows.len() == 60 && rows.iter().all(|row| row.ends_with("newer"))
     };
-    wait_for("the newer rows", SOON, || async {
+    wait_for("the newer rows", PATIENCE, || async {
         newer().await.then_some(())
     })
     .await;
@@ -120,16 +119,16 @@ async fn wakes_up_too_late(name: &str, properties: &str, failpoint: &str) {
     assert!(newer().await, "{name}");
     assert!(late.is_running() && heir.is_running(), "{name}");
     heir.signal("TERM");
-    assert_eq!(heir.wait(Duration::from_secs(5)), 143, "{name}");
+    assert_eq!(heir.wait(PATIENCE), 143, "{name}");
     // it has found its group again, and takes over
     stream.topic.insert(60..120);
-    wait_for("the rows after it", SOON, || async {
+    wait_for("the rows after it", PATIENCE, || async {
         (stream.count().await == 120 && stream.committed() == 180).then_some(())
     })
     .await;
     commits.verdict().unwrap();
     late.signal("TERM");
-    assert_eq!(late.wait(Duration::from_secs(5)), 143, "{name}");
+    assert_eq!(late.wait(PATIENCE), 143, "{name}");
     let log = stream.project.log();
     assert!(!log.contains("job stopped"), "{name}\n{log}");
 }

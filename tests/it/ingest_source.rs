@@ -1,12 +1,8 @@
 //! The source says things again, goes back, or says them beside each other: silver is what it means in the end.
 
-use std::time::Duration;
-
 use crate::support::kafka::key;
 use crate::support::stream::Stream;
-use crate::support::{Engine, Project, Source, wait_for};
-
-const SOON: Duration = Duration::from_secs(60);
+use crate::support::{Engine, PATIENCE, Project, Source, wait_for};
 
 /// A change with its position in the source's log.
 fn at(lsn: i64, op: char, id: i64, note: &str) -> String {
@@ -76,13 +72,13 @@ async fn a_key_that_changes_across_two_processes_is_right_when_one_of_them_sleep
         stream.topic.insert(0..2);
         stream.project.start(&["ingest"])
     }];
-    wait_for("both to have a share", SOON, || async {
+    wait_for("both to have a share", PATIENCE, || async {
         let log = stream.project.log();
         (log.contains("partitions given up partitions=1")).then_some(())
     })
     .await;
     stream.topic.insert(2..8);
-    wait_for("the rows", SOON, || async {
+    wait_for("the rows", PATIENCE, || async {
         (stream.count().await == 8).then_some(())
     })
     .await;
@@ -102,7 +98,7 @@ async fn a_key_that_changes_across_two_processes_is_right_when_one_of_them_sleep
             "SELECT uniqExact(_partition) FROM {} WHERE note = 'moved' OR _deleted",
             stream.silver("notes_versions")
         );
-        wait_for("the half of the one that is awake", SOON, || async {
+        wait_for("the half of the one that is awake", PATIENCE, || async {
             (stream.engine.number(&half).await >= 1).then_some(())
         })
         .await;
@@ -113,7 +109,7 @@ async fn a_key_that_changes_across_two_processes_is_right_when_one_of_them_sleep
             .collect();
         wanted.extend((0..=round).flat_map(|round| [101 + 4 * round, 102 + 4 * round]));
         let wanted: Vec<String> = wanted.iter().map(i64::to_string).collect();
-        wait_for("old keys gone and new ones there", SOON, || async {
+        wait_for("old keys gone and new ones there", PATIENCE, || async {
             (stream.engine.rows(&ids).await == wanted).then_some(())
         })
         .await;
@@ -157,7 +153,7 @@ async fn an_incremental_snapshot_beside_streamed_changes_comes_right() {
         .run("INSERT INTO notes VALUES (601, 'streamed')")
         .await;
     project.succeed(&["migrate"]);
-    wait_for("the topic", SOON, || async {
+    wait_for("the topic", PATIENCE, || async {
         (project.run(&["ingest", "--peek", "1"]).exit == 0).then_some(())
     })
     .await;
@@ -183,7 +179,7 @@ async fn an_incremental_snapshot_beside_streamed_changes_comes_right() {
     let mut wanted = source.rows("SELECT id, note FROM notes").await;
     wanted.sort();
     let sql = format!("SELECT id, note FROM {name}_silver.notes");
-    wait_for("silver to be the source", SOON, || async {
+    wait_for("silver to be the source", PATIENCE, || async {
         let mut found = project.engine.rows(&sql).await;
         found.sort();
         (found == wanted).then_some(())

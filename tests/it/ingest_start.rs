@@ -1,12 +1,8 @@
 //! From where ingest goes on when Kafka has changed behind its back.
 
-use std::time::Duration;
-
 use crate::support::kafka::{self, Topic};
 use crate::support::stream::Stream;
-use crate::support::wait_for;
-
-const SOON: Duration = Duration::from_secs(30);
+use crate::support::{PATIENCE, wait_for};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_recreated_topic_stops_the_job_until_its_epoch_is_raised() {
@@ -51,12 +47,12 @@ async fn another_number_of_partitions_stops_the_job_at_the_start_and_in_mid_run(
     stream.project.set("BULLION_KAFKA_PROPERTIES", quick);
     stream.topic.insert(0..20);
     let mut ingest = stream.project.start(&["ingest"]);
-    wait_for("rows", SOON, || async {
+    wait_for("rows", PATIENCE, || async {
         (stream.count().await == 20).then_some(())
     })
     .await;
     stream.topic.grow(3).await;
-    assert_eq!(ingest.wait(SOON), 2, "{}", stream.project.log());
+    assert_eq!(ingest.wait(PATIENCE), 2, "{}", stream.project.log());
     assert!(
         stream
             .project
@@ -86,14 +82,14 @@ async fn keys_that_move_to_new_partitions_are_in_order_in_the_next_epoch() {
     stream.topic.grow(3).await;
     // a producer that knows them
     let grown = Topic::known(&stream.topic.name, 3);
-    wait_for("the new partitions", SOON, || async {
+    wait_for("the new partitions", PATIENCE, || async {
         (grown.end(2) == Some(0)).then_some(())
     })
     .await;
     (0..6).for_each(|id| grown.change('u', id, "new"));
     (6..9).for_each(|id| grown.change('d', id, "gone"));
     grown.flush();
-    wait_for("the job to stop", SOON, || async {
+    wait_for("the job to stop", PATIENCE, || async {
         (stream.catch_up().exit == 2).then_some(())
     })
     .await;

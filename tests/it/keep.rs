@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::support::kafka::{Topic, producer};
 use crate::support::program::Running;
-use crate::support::{Engine, Project, Source, wait_for};
+use crate::support::{Engine, PATIENCE, Project, Source, wait_for};
 
 const DOCS: &str = r#"
 topic = "{topic}"
@@ -64,7 +64,7 @@ async fn toast_placeholders_keep_the_values_before_them() {
     );
     source.publish(&["docs"], &[]).await;
     project.succeed(&["migrate"]);
-    wait_for("the topic", Duration::from_secs(60), || async {
+    wait_for("the topic", PATIENCE, || async {
         (project.run(&["ingest", "--peek", "1"]).exit == 0).then_some(())
     })
     .await;
@@ -161,7 +161,7 @@ async fn same(project: &Project, source: &Source, after: &str) {
     }
     let name = &project.name;
     let _ = write!(sql, " FROM {name}_silver.docs ORDER BY id FORMAT TSVRaw");
-    let until = Instant::now() + Duration::from_secs(60);
+    let until = Instant::now() + PATIENCE;
     while project.engine.rows(&sql).await != expected && Instant::now() < until {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
@@ -202,7 +202,7 @@ async fn a_placeholder_whose_row_is_not_in_silver_is_a_dead_letter() {
     send("c", 4, "1", "four");
     send("u", 4, "\"?\"", "new"); // 7: a dead letter that may have said it
     send("u", 4, "3", unsent); // 8
-    rdkafka::producer::Producer::flush(&sending, Duration::from_secs(30)).unwrap();
+    rdkafka::producer::Producer::flush(&sending, PATIENCE).unwrap();
     let ended = project.succeed(&["ingest", "--until-caught-up", "--output", "json"]);
     let rows = format!("SELECT id, n, big FROM {name}_silver.docs ORDER BY id");
     assert_eq!(engine.rows(&rows).await, ["1\t2\tone", "4\t1\tfour"]);

@@ -1,15 +1,12 @@
 //! What ingest holds, whatever comes: the budget, and the process itself beside it.
 
-use std::time::Duration;
-
 use crate::support::kafka::{Topic, change, key, producer, send};
 use crate::support::stream::Stream;
-use crate::support::{Engine, wait_for};
+use crate::support::{Engine, PATIENCE, wait_for};
 
 const BUDGET: u64 = 32 << 20;
 /// Beside the budget: a debug build's code, threads, connections, and what the allocator keeps for later.
 const PROCESS: u64 = 48 << 20;
-const SOON: Duration = Duration::from_secs(90);
 
 /// The peak of an ingest that takes a whole backlog, until `rows` of it are there and `letters` dead letters.
 async fn peak(stream: &mut Stream, rows: u64, letters: u64) -> u64 {
@@ -17,14 +14,14 @@ async fn peak(stream: &mut Stream, rows: u64, letters: u64) -> u64 {
     stream.project.set("BULLION_MEMORY_BUDGET", &budget);
     let mut ingest = stream.project.start(&["ingest"]);
     let put_away = format!("SELECT count() FROM {} FINAL", stream.ops("dead_letters"));
-    wait_for("the backlog", SOON, || async {
+    wait_for("the backlog", PATIENCE, || async {
         let done = stream.count().await == rows && stream.engine.number(&put_away).await == letters;
         done.then_some(())
     })
     .await;
     let most = ingest.peak_memory();
     ingest.signal("TERM");
-    assert_eq!(ingest.wait(Duration::from_secs(5)), 143);
+    assert_eq!(ingest.wait(PATIENCE), 143);
     most
 }
 
@@ -72,7 +69,7 @@ async fn messages_beyond_the_limit_are_dead_letters_one_at_a_time() {
             );
         }
     }
-    rdkafka::producer::Producer::flush(&sender, SOON).unwrap();
+    rdkafka::producer::Producer::flush(&sender, PATIENCE).unwrap();
     let mut stream = Stream::over(topic, &Engine::of_stack(), "memory_beyond").await;
     let most = peak(&mut stream, 3, 6).await;
     // more than a batch may hold: it is there as it came and as it is sent

@@ -2,13 +2,11 @@
 
 mod cases;
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use crate::support::{Engine, MariaDb, Project};
+use crate::support::{Engine, MariaDb, PATIENCE, Project};
 use cases::{CASES, Case};
 
-/// How long Debezium may take to publish what was committed.
-const PUBLISHED: Duration = Duration::from_secs(60);
 /// Changed rows start here, so that they and the snapshot's rows have the same values.
 const STREAMED: usize = 1_000;
 /// Added to a key that changes.
@@ -138,7 +136,7 @@ async fn assert_same(project: &Project, source: &mut MariaDb, after: &str) {
         "SELECT DISTINCT reason, column FROM {}_ops.dead_letters",
         project.name
     );
-    let until = Instant::now() + PUBLISHED;
+    let until = Instant::now() + PATIENCE;
     loop {
         // exit 2 until Debezium has made the topic
         let ran = project.run(&["ingest", "--until-caught-up"]);

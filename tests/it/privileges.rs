@@ -7,7 +7,7 @@ use bullion::config::{self, LeasePlace, Postgres};
 use bullion::lease::Lease;
 
 use crate::support::postgres::{address, connect};
-use crate::support::{SourceProject, stack, wait_for};
+use crate::support::{PATIENCE, SourceProject, stack, wait_for};
 
 const NAME: &str = "privileges";
 
@@ -87,7 +87,7 @@ async fn each_command_works_with_the_documented_role_and_no_more() {
         .unwrap()
         .get(0);
     let sent = read_so_far.replace("@END@", &end);
-    wait_for("the change to be sent", Duration::from_secs(60), || async {
+    wait_for("the change to be sent", PATIENCE, || async {
         (shop.count(&sent).await == 1).then_some(())
     })
     .await;

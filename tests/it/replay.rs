@@ -1,12 +1,8 @@
 //! `bullion replay`: Kafka read again, the same rows under the same versions.
 
-use std::time::Duration;
-
 use crate::support::kafka::key;
 use crate::support::stream::Stream;
-use crate::support::wait_for;
-
-const SOON: Duration = Duration::from_secs(30);
+use crate::support::{PATIENCE, wait_for};
 
 fn replay(stream: &Stream, arguments: &str, exit: i32) -> serde_json::Value {
     let arguments = format!("replay notes {arguments} --output json");
@@ -125,7 +121,7 @@ async fn a_replay_beside_ingest_changes_nothing_even_when_it_is_killed() {
     let stream = Stream::new("replay_live", 2).await;
     stream.topic.insert(0..20_000);
     let mut ingest = stream.project.start(&["ingest"]);
-    wait_for("the rows", SOON, || async {
+    wait_for("the rows", PATIENCE, || async {
         (stream.count().await == 20_000).then_some(())
     })
     .await;
@@ -141,13 +137,13 @@ async fn a_replay_beside_ingest_changes_nothing_even_when_it_is_killed() {
         "SELECT count() FROM {} WHERE note = 'newer'",
         stream.silver("notes")
     );
-    wait_for("the updates", SOON, || async {
+    wait_for("the updates", PATIENCE, || async {
         (stream.engine.number(&newer).await == 2_000).then_some(())
     })
     .await;
     assert_eq!(stream.count().await, 20_000);
     assert!(ingest.is_running());
     ingest.signal("TERM");
-    assert_eq!(ingest.wait(Duration::from_secs(5)), 143);
+    assert_eq!(ingest.wait(PATIENCE), 143);
     assert_eq!(stream.committed(), 22_000);
 }

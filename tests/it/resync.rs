@@ -1,13 +1,10 @@
 //! A silver table built anew and swapped in: `bullion resync`, while ingest runs, and killed at every step.
 
+use crate::support::kafka::Topic;
+use crate::support::{Dice, Engine, PATIENCE, Project, Source, wait_for};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
 
-use crate::support::kafka::Topic;
-use crate::support::{Dice, Engine, Project, Source, wait_for};
-
-const CAUGHT_UP: Duration = Duration::from_secs(60);
 /// Rows of the source.
 const ROWS: i64 = 5_000;
 
@@ -137,7 +134,7 @@ async fn a_table_is_built_anew_while_ingest_writes_and_readers_look() {
         (&ROWS.into(), &10.into())
     );
     let last = format!("SELECT count() FROM {view} WHERE note = 'turn {turns}'");
-    wait_for("the last change", CAUGHT_UP, || async {
+    wait_for("the last change", PATIENCE, || async {
         (project.engine.number(&last).await == 1).then_some(())
     })
     .await;
@@ -235,7 +232,7 @@ async fn a_resync_that_is_killed_at_any_step_goes_on_or_begins_anew() {
     project.succeed(&["ingest", "--until-caught-up"]);
     project.set("BULLION_FAILPOINT", "resync-filled:1:hold=60000");
     let holder = project.start(&resync);
-    wait_for("the first one to be held", CAUGHT_UP, || async {
+    wait_for("the first one to be held", PATIENCE, || async {
         project.log().contains("fail point").then_some(())
     })
     .await;

@@ -1,9 +1,7 @@
 //! Several tables in one topic, as Debezium's routers leave them: each job takes its own, and offsets are those of the last.
 
 use crate::support::kafka::{Topic, producer, send};
-use crate::support::{Engine, Project, wait_for};
-use std::time::Duration;
-
+use crate::support::{Engine, PATIENCE, Project, wait_for};
 fn job(topic: &str, table: &str, kind: &str) -> String {
     format!(
         "topic = \"{topic}\"\ntable = \"public.{table}\"\nkey = [\"id\"]\nexclude = [\"__dbz__physicalTableIdentifier\"]\n\
@@ -42,7 +40,7 @@ async fn jobs_of_one_topic_take_their_own_tables_and_a_stopped_one_loses_nothing
             send(&sending, &topic.name, partition, Some(&key), None);
         }
     };
-    let flush = || rdkafka::producer::Producer::flush(&sending, Duration::from_secs(30)).unwrap();
+    let flush = || rdkafka::producer::Producer::flush(&sending, PATIENCE).unwrap();
     for id in 0..10 {
         change("orders", "c", id, "5");
         change("customers", "c", id, "\"x\"");
@@ -81,7 +79,7 @@ async fn jobs_of_one_topic_take_their_own_tables_and_a_stopped_one_loses_nothing
         change("customers", "c", id, "\"x\"");
     }
     flush();
-    wait_for("the orders", Duration::from_secs(60), || async {
+    wait_for("the orders", PATIENCE, || async {
         (engine.rows(&rows("orders")).await == ["20\t190"]).then_some(())
     })
     .await;

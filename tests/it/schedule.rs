@@ -13,7 +13,7 @@ use secrecy::ExposeSecret as _;
 
 use crate::gold::{TOML, daily};
 use crate::support::proxy::{Proxy, Weather};
-use crate::support::{EmbeddedProject, wait_for};
+use crate::support::{EmbeddedProject, PATIENCE, wait_for};
 
 const SILVER: &str = "topic = \"shop.events\"\nkey = [\"id\"]\n[columns]\nid = \"Int64\"\n";
 
@@ -224,13 +224,13 @@ async fn the_loop_waits_for_clickhouse_fires_by_the_clock_and_ends_on_sigterm() 
         .stderr(log)
         .spawn()
         .unwrap();
-    wait_for("it to wait", Duration::from_secs(30), || async {
+    wait_for("it to wait", PATIENCE, || async {
         let log = std::fs::read_to_string(project.path("log")).unwrap();
         log.contains("waiting for clickhouse").then_some(())
     })
     .await;
     proxy.set(Weather::Clear);
-    let deadline = std::time::Instant::now() + Duration::from_secs(90);
+    let deadline = std::time::Instant::now() + PATIENCE;
     let fired = "SELECT count() FROM ops.runs WHERE command = 'schedule' AND state = 'noop'";
     let mut poll = tokio::time::interval(Duration::from_millis(200));
     while project.ask(fired).await == "0" {

@@ -11,7 +11,7 @@ use crate::support::own_postgres::{OwnPostgres, PASSWORD};
 use crate::support::program::Ran;
 use crate::support::stream::Stream;
 use crate::support::tls_front::TlsFront;
-use crate::support::{Engine, Project, stack};
+use crate::support::{Engine, PATIENCE, Project, stack};
 
 /// Exit 2 (no try again), in these words, and without these secrets.
 #[track_caller]
@@ -114,7 +114,7 @@ async fn a_certificate_that_expires_in_mid_run_ends_the_run() {
         .set("BULLION_CLICKHOUSE_CA_FILE", text(&authority.file()));
     let mut ingest = stream.project.start(&["ingest"]);
     stream.topic.insert(0..5);
-    crate::support::wait_for("the first rows", Duration::from_secs(60), || async {
+    crate::support::wait_for("the first rows", PATIENCE, || async {
         (stream.count().await == 5).then_some(())
     })
     .await;
@@ -122,7 +122,7 @@ async fn a_certificate_that_expires_in_mid_run_ends_the_run() {
         .replace(&engine.url, &authority.issue_expired("127.0.0.1"))
         .await;
     stream.topic.insert(5..10);
-    assert_eq!(ingest.wait(Duration::from_secs(60)), 2);
+    assert_eq!(ingest.wait(PATIENCE), 2);
     assert!(
         stream.project.log().contains("its certificate has expired"),
         "{}",

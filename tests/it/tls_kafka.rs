@@ -7,7 +7,7 @@ use crate::support::kafka::Topic;
 use crate::support::program::Ran;
 use crate::support::secure_kafka::{PASSWORD, SecureKafka, USER};
 use crate::support::stream::Stream;
-use crate::support::{Engine, wait_for};
+use crate::support::{Engine, PATIENCE, wait_for};
 
 /// librdkafka would try a wrong password for ever: an answer has to come well before it gives up on a lost broker.
 const AT_ONCE: Duration = Duration::from_secs(9);
@@ -138,13 +138,13 @@ async fn ingest_needs_no_more_than_the_documented_acls_and_ends_when_its_passwor
 
     let mut ingest = stream.project.start(&["ingest"]);
     stream.topic.insert(5..10);
-    wait_for("the rows", Duration::from_secs(60), || async {
+    wait_for("the rows", PATIENCE, || async {
         (stream.count().await == 10).then_some(())
     })
     .await;
     kafka.change_password();
     // asked for it every two seconds: see `connections.max.reauth.ms`
-    assert_eq!(ingest.wait(Duration::from_secs(90)), 2);
+    assert_eq!(ingest.wait(PATIENCE), 2);
     let log = stream.project.log();
     assert!(log.contains("user or password is wrong"), "{log}");
     assert!(!log.contains(PASSWORD), "{log}");

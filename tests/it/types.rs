@@ -9,15 +9,13 @@ mod refused;
 mod spelling;
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use crate::support::{Engine, Project, Source, stack};
+use crate::support::{Engine, PATIENCE, Project, Source, stack};
 use cases::{Case, PREPARE, cases, precise_cases};
 
 /// The format of the jobs that `bullion new silver` writes.
 const JSON: &str = "debezium-json";
-/// How long Debezium may take to publish what was committed.
-const PUBLISHED: Duration = Duration::from_secs(60);
 /// Cases whose text in PostgreSQL is not what Debezium sends, so that `bullion verify` says it does not compare them.
 const NOT_COMPARED: [&str; 8] = [
     "pairs",
@@ -235,7 +233,7 @@ async fn assert_same(project: &Project, source: &Source, cases: &[Case], after: 
         "SELECT DISTINCT reason, column FROM {}_ops.dead_letters",
         project.name
     );
-    let until = Instant::now() + PUBLISHED;
+    let until = Instant::now() + PATIENCE;
     loop {
         // exit 2 until Debezium has made the topic
         let ran = project.run(&["ingest", "--until-caught-up"]);

@@ -1,15 +1,10 @@
 //! Silver held against its source, and repaired: `bullion verify`, on real parts.
 
-use std::time::Duration;
-
 use serde_json::Value;
 
 use crate::support::kafka::{Topic, change, key};
 use crate::support::program::Ran;
-use crate::support::{Engine, Project, Source, http, stack, wait_for};
-
-/// How long Debezium may take to publish what was committed.
-const PUBLISHED: Duration = Duration::from_secs(60);
+use crate::support::{Engine, PATIENCE, Project, Source, http, stack, wait_for};
 
 const JOB: &str = r#"
 topic = "{topic}"
@@ -99,7 +94,7 @@ async fn what_differs_from_the_source_is_named_without_its_values_and_repaired()
     );
     project.succeed(&["migrate"]);
     let arrived = async |what: &str, rows: u64| {
-        wait_for(what, PUBLISHED, || async {
+        wait_for(what, PATIENCE, || async {
             // Debezium makes the topic with its first change
             project.run(&["ingest", "--until-caught-up"]);
             let found = engine
@@ -169,7 +164,7 @@ async fn what_differs_from_the_source_is_named_without_its_values_and_repaired()
 
     // the slot is lost, rows are deleted meanwhile, and a second snapshot says nothing of them
     delete_connector(&source.name).await;
-    wait_for("the slot to be dropped", PUBLISHED, || async {
+    wait_for("the slot to be dropped", PATIENCE, || async {
         let drop = format!("SELECT pg_drop_replication_slot('{}')", source.name);
         source.client.batch_execute(&drop).await.ok()
     })
@@ -181,13 +176,13 @@ async fn what_differs_from_the_source_is_named_without_its_values_and_repaired()
         .publish(&["orders"], &[("snapshot.mode", "when_needed")])
         .await;
     let note = format!("SELECT count() FROM {name}_silver.orders WHERE note = 'unseen'");
-    wait_for("the second snapshot", PUBLISHED, || async {
+    wait_for("the second snapshot", PATIENCE, || async {
         project.succeed(&["ingest", "--until-caught-up"]);
         (engine.number(&note).await == 1).then_some(())
     })
     .await;
     // the rest of the snapshot is on its way: what the topic holds by then has to be in silver first
-    let ghosts = wait_for("ingest to pass the snapshot", PUBLISHED, || async {
+    let ghosts = wait_for("ingest to pass the snapshot", PATIENCE, || async {
         project.succeed(&["ingest", "--until-caught-up"]);
         Some(verify(&project, "orders", &[])).filter(|ran| ran.exit == 4)
     })

@@ -7,8 +7,8 @@ use base64::prelude::BASE64_STANDARD;
 use rdkafka::producer::{BaseProducer, Producer as _};
 use serde_json::json;
 
-use crate::support::Dice;
 use crate::support::kafka::{Topic, key, producer, send};
+use crate::support::{Dice, PATIENCE};
 
 const KEYS: u64 = 150;
 
@@ -39,9 +39,7 @@ impl<'a> Changes<'a> {
         for _ in 0..=self.dice.below(most) {
             self.send_one();
         }
-        self.producer
-            .flush(std::time::Duration::from_secs(30))
-            .unwrap();
+        self.producer.flush(PATIENCE).unwrap();
     }
 
     fn send_one(&mut self) {

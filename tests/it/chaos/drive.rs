@@ -1,5 +1,6 @@
 //! One seed on the real parts: its schedule is played, everything is healed, and silver is judged.
 
+use crate::support::PATIENCE;
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -12,8 +13,6 @@ use crate::support::program::Running;
 use crate::support::proxy::{Proxy, Weather};
 use crate::support::stream::Stream;
 
-/// The last healed part is found again, and everything is read, on a busy machine.
-const CONVERGE: Duration = Duration::from_secs(90);
 const TICK: Duration = Duration::from_millis(40);
 /// A stopped process has so long after SIGTERM.
 const DRAINED: Duration = Duration::from_secs(8);
@@ -243,7 +242,7 @@ impl Stage {
         for process in self.members.iter().flatten() {
             process.signal("CONT");
         }
-        let until = Instant::now() + CONVERGE;
+        let until = Instant::now() + PATIENCE;
         while self.watch.latest() != ends {
             self.bury()?;
             if self.members.iter().all(Option::is_none) {
@@ -252,7 +251,7 @@ impl Stage {
             if Instant::now() > until {
                 let latest = self.watch.latest();
                 return Err(format!(
-                    "committed {latest:?} and not {ends:?} after {CONVERGE:?}"
+                    "committed {latest:?} and not {ends:?} after {PATIENCE:?}"
                 ));
             }
             tokio::time::sleep(TICK).await;

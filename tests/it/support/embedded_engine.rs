@@ -1,14 +1,14 @@
 //! An engine for one test as the binary itself starts it, through the library: what it answers, byte by byte.
 
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bullion::embedded::engine::Child;
 use clickhouse::{Client, Compression};
 use secrecy::ExposeSecret as _;
 
-use super::http;
 use super::program::PROGRAM;
+use super::{PATIENCE, http};
 
 pub struct EmbeddedEngine {
     pub child: Child,
@@ -45,7 +45,7 @@ impl EmbeddedEngine {
 
     /// Waits on a condition in the engine, never on time.
     pub async fn until(&self, sql: &str, expected: u64) {
-        let deadline = Instant::now() + Duration::from_secs(30);
+        let deadline = Instant::now() + PATIENCE;
         loop {
             let found = self.count(sql).await;
             if found == expected {

@@ -1,11 +1,9 @@
 //! A ClickHouse for tests: the stack's, or an engine of the test's own that may be killed.
 
+use super::program::{PROGRAM, Running};
+use super::{PATIENCE, http, stack, wait_for};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Duration;
-
-use super::program::{PROGRAM, Running};
-use super::{http, stack, wait_for};
 
 /// Where queries go, and how they are let in.
 #[derive(Clone)]
@@ -117,7 +115,7 @@ impl OwnEngine {
             .unwrap();
         self.process = Some(Running(child));
         let engine = self.engine.clone();
-        wait_for("the engine to answer", Duration::from_secs(30), || async {
+        wait_for("the engine to answer", PATIENCE, || async {
             engine.ask("SELECT 1").await.ok()
         })
         .await;

@@ -3,12 +3,13 @@
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Opts, Row, Value};
 
-use super::postgres::{remove_connectors, start_connector};
+use super::connector::{Connector, remove_connectors, start_connector};
 use super::stack;
 
 pub struct MariaDb {
     pub name: String,
     connection: Conn,
+    _connector: Connector,
 }
 
 impl MariaDb {
@@ -31,7 +32,11 @@ impl MariaDb {
         for sql in [format!("CREATE DATABASE {name}"), format!("USE {name}")] {
             connection.query_drop(sql).await.unwrap();
         }
-        MariaDb { name, connection }
+        MariaDb {
+            _connector: Connector::named(&name),
+            name,
+            connection,
+        }
     }
 
     /// The server's address with this database, password included: for the environment of a child.

@@ -13,6 +13,7 @@
 
 pub mod certificates;
 pub mod commits;
+pub mod connector;
 pub mod embedded_engine;
 pub mod embedded_project;
 pub mod engine;
@@ -71,6 +72,9 @@ pub fn listen(address: &str) -> Option<tokio::net::TcpListener> {
     let _inside = network().enter();
     Some(tokio::net::TcpListener::from_std(listener).unwrap())
 }
+
+/// What a busy machine may take for what takes moments on a quiet one: a test fails by it, and never measures by it.
+pub const PATIENCE: Duration = Duration::from_secs(240);
 
 /// Looks again and again until `look` gives something; never sleeps blindly.
 pub async fn wait_for<T, F: Future<Output = Option<T>>>(

@@ -10,7 +10,7 @@ use tokio_postgres::{Client, NoTls};
 use super::certificates::Issued;
 use super::program::Running;
 use super::secure_kafka::free_ports;
-use super::wait_for;
+use super::{PATIENCE, wait_for};
 
 pub const PASSWORD: &str = "of-the-superuser";
 
@@ -62,7 +62,7 @@ impl OwnPostgres {
             .unwrap();
         let process = Running(process);
         let address = format!("postgres://postgres:{PASSWORD}@127.0.0.1:{port}/postgres");
-        let client = wait_for("postgres", Duration::from_secs(60), || async {
+        let client = wait_for("postgres", PATIENCE, || async {
             let (client, connection) = tokio_postgres::connect(&address, NoTls).await.ok()?;
             tokio::spawn(connection);
             Some(client)

@@ -1,15 +1,14 @@
 //! A database of the test's own in the stack's PostgreSQL, and the Debezium connector that publishes it.
 
-use std::time::Duration;
-
-use serde_json::{Map, Value, json};
 use tokio_postgres::{Client, NoTls, SimpleQueryMessage};
 
-use super::{http, stack, wait_for};
+use super::connector::{Connector, remove_connectors, start_connector};
+use super::{PATIENCE, stack, wait_for};
 
 pub struct Source {
     pub name: String,
     pub client: Client,
+    _connector: Connector,
 }
 
 impl Source {
@@ -24,6 +23,7 @@ impl Source {
             .unwrap();
         Source {
             client: connect(&name).await,
+            _connector: Connector::named(&name),
             name,
         }
     }
@@ -94,53 +94,6 @@ impl Source {
     }
 }
 
-/// Starts a connector by these settings, later ones instead of earlier ones, and waits until it runs.
-pub async fn start_connector(name: &str, own: &[(&str, &str)], settings: &[(&str, &str)]) {
-    const JSON: &str = "org.apache.kafka.connect.json.JsonConverter";
-    let every = [
-        ("decimal.handling.mode", "string"),
-        ("time.precision.mode", "microseconds"),
-        ("heartbeat.interval.ms", "500"),
-        ("poll.interval.ms", "50"),
-        ("topic.creation.default.partitions", "3"),
-        ("topic.creation.default.replication.factor", "1"),
-        ("key.converter", JSON),
-        ("key.converter.schemas.enable", "false"),
-        ("key.converter.replace.null.with.default", "false"),
-        ("value.converter", JSON),
-        ("value.converter.schemas.enable", "false"),
-        ("value.converter.replace.null.with.default", "false"),
-    ];
-    let config: Map<String, Value> = every
-        .iter()
-        .chain(own)
-        .chain(settings)
-        .map(|(name, value)| ((*name).to_owned(), json!(value)))
-        .collect();
-    let connectors = format!("{}/connectors", stack("BULLION_CONNECT_URL"));
-    let http = http();
-    let url = format!("{connectors}/{name}/config");
-    let answer = http.put(&url).json(&config).send().await.unwrap();
-    let status = answer.status();
-    assert!(
-        status.is_success(),
-        "{status}: {}",
-        answer.text().await.unwrap()
-    );
-    wait_for("the connector to run", Duration::from_secs(60), || async {
-        let answer = http
-            .get(format!("{connectors}/{name}/status"))
-            .send()
-            .await
-            .ok()?;
-        let status: Value = answer.json().await.ok()?;
-        let state = status["tasks"][0]["state"].as_str()?;
-        assert_ne!(state, "FAILED", "{status}");
-        (state == "RUNNING").then_some(())
-    })
-    .await;
-}
-
 /// Connectors, slots and databases that a run of this test left behind when it failed.
 async fn remove_leftovers(test: &str) {
     remove_connectors(test).await;
@@ -148,7 +101,7 @@ async fn remove_leftovers(test: &str) {
     let drop_slots = format!(
         "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name LIKE '{test}\\_%'"
     );
-    wait_for("old slots to be free", Duration::from_secs(60), || async {
+    wait_for("old slots to be free", PATIENCE, || async {
         admin.batch_execute(&drop_slots).await.ok()
     })
     .await;
@@ -157,26 +110,6 @@ async fn remove_leftovers(test: &str) {
         let name: String = row.get(0);
         admin
             .batch_execute(&format!("DROP DATABASE {name} WITH (FORCE)"))
-            .await
-            .unwrap();
-    }
-}
-
-/// Those that a run of this test left behind.
-pub async fn remove_connectors(test: &str) {
-    let connectors = format!("{}/connectors", stack("BULLION_CONNECT_URL"));
-    let names: Vec<String> = http()
-        .get(&connectors)
-        .send()
-        .await
-        .unwrap()
-        .json()
-        .await
-        .unwrap();
-    for name in names.iter().filter(|name| name.starts_with(test)) {
-        http()
-            .delete(format!("{connectors}/{name}"))
-            .send()
             .await
             .unwrap();
     }

@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use super::{Dice, listen, network, stack};
+use super::{Dice, PATIENCE, listen, network, stack};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Weather {
@@ -70,7 +70,7 @@ impl Proxy {
     /// Before the stack's Kafka, at a door that nobody else uses now: `address` is what clients are given as brokers.
     pub async fn before_kafka() -> Proxy {
         let doors = stack("BULLION_KAFKA_DOORS");
-        let until = Instant::now() + Duration::from_secs(300);
+        let until = Instant::now() + PATIENCE;
         loop {
             for door in doors.split(',').filter(|door| !door.is_empty()) {
                 let (front, behind) = door.split_once('=').unwrap();

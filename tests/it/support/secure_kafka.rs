@@ -19,7 +19,7 @@ use rdkafka_sys as ffi;
 
 use super::certificates::Authority;
 use super::program::Running;
-use super::wait_for;
+use super::{PATIENCE, wait_for};
 
 pub const USER: &str = "bullion_ingest";
 pub const PASSWORD: &str = "of-the-reader";
@@ -103,7 +103,7 @@ auto.create.topics.enable=false
             _process: Running(process),
         };
         let admin = kafka.admin();
-        wait_for("kafka with TLS", Duration::from_secs(60), || async {
+        wait_for("kafka with TLS", PATIENCE, || async {
             let asked = admin.inner().fetch_metadata(None, Duration::from_secs(1));
             asked.ok().map(|_| ())
         })

@@ -1,9 +1,7 @@
 //! One table under every mode of dates, times, decimals and bytes: the schema tells how each value is written.
 
-use crate::support::postgres::{remove_connectors, start_connector};
-use crate::support::{Engine, Project, Source, stack, wait_for};
-
-use super::PUBLISHED;
+use crate::support::connector::{Connector, start_connector};
+use crate::support::{Engine, PATIENCE, Project, Source, stack, wait_for};
 
 /// `time.precision.mode`, `decimal.handling.mode`, `binary.handling.mode`, and what bytes are read from.
 const MODES: [[&str; 4]; 7] = [
@@ -45,8 +43,10 @@ async fn dates_times_decimals_and_bytes_arrive_by_every_mode() {
     let project = Project::new(name, &Engine::of_stack()).await;
     let source = Source::new(name).await;
     source.run(TABLE).await;
+    let mut connectors = Vec::new();
     for [time, decimal, binary, from] in MODES {
         let connector = format!("{}_{time}", source.name);
+        connectors.push(Connector::named(&connector));
         publish(&source, &connector, [time, decimal, binary]).await;
         let job = format!(
             "topic = \"{connector}.public.moments\"\nkey = [\"id\"]\n[columns]{COLUMNS}\
@@ -68,7 +68,7 @@ async fn dates_times_decimals_and_bytes_arrive_by_every_mode() {
             .join(", ")
         );
         let expected = expected(&source, time).await;
-        wait_for(&format!("silver by {time}"), PUBLISHED, || async {
+        wait_for(&format!("silver by {time}"), PATIENCE, || async {
             // exit 2 until Debezium has made the topic
             let ran = project.run(&["ingest", "--until-caught-up", time]);
             assert!(matches!(ran.exit, 0 | 2), "{time}: {}", ran.text());
@@ -81,8 +81,6 @@ async fn dates_times_decimals_and_bytes_arrive_by_every_mode() {
         })
         .await;
     }
-    // seven would go on writing heartbeats
-    remove_connectors(name).await;
 }
 
 /// As ClickHouse spells the same values; `connect` cuts instants to milliseconds before we see them.

@@ -1,8 +1,8 @@
 //! Values that silver cannot hold: each is a dead letter that names its column, and the rows around it arrive.
 
-use crate::support::{Engine, Project, Source, wait_for};
+use crate::support::{Engine, PATIENCE, Project, Source, wait_for};
 
-use super::{JSON, PUBLISHED, make_job};
+use super::{JSON, make_job};
 
 const TABLE: &str = "
     CREATE TABLE odd (id bigint PRIMARY KEY, at timestamp, moment timestamptz, day date, amount numeric(10, 2), note text);
@@ -71,7 +71,7 @@ async fn what_silver_cannot_hold_is_a_dead_letter_and_the_rest_goes_on() {
         letters.sort();
         letters
     };
-    wait_for("every change to arrive", PUBLISHED, || async {
+    wait_for("every change to arrive", PATIENCE, || async {
         (letters().await.len() >= expected.len()).then_some(())
     })
     .await;
