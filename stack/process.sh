@@ -2,7 +2,7 @@
 # Processes of the stack: each part is one process group, known by a pid file that survives a half start.
 # Sourced by `stack`; needs STATE.
 
-START_DEADLINE=90 # seconds; Connect on a loaded two-core machine needs up to 40
+START_DEADLINE=240 # seconds; Connect with five plugin folders needs 90 on a loaded two-core machine
 STOP_DEADLINE=15  # seconds from the polite signal to kill -9
 
 say() { printf 'stack: %s\n' "$*"; }
