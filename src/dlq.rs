@@ -102,8 +102,7 @@ impl Replay<'_> {
             )));
         }
         let silver = &self.config.clickhouse.silver;
-        let mut job = migrate::evolved::job(self.clickhouse, silver, &job).await?;
-        migrate::silver::verify(self.clickhouse, silver, &job).await?;
+        let mut job = migrate::evolved::verified(self.clickhouse, silver, &job).await?;
         job.epoch = group.first().map_or(job.epoch, Place::epoch);
         Ok(job)
     }

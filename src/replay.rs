@@ -111,8 +111,7 @@ impl Replay {
         until: &Until,
     ) -> Result<Replay> {
         let names = &config.clickhouse;
-        let job = migrate::evolved::job(clickhouse, &names.silver, &job).await?;
-        migrate::silver::verify(clickhouse, &names.silver, &job).await?;
+        let job = migrate::evolved::verified(clickhouse, &names.silver, &job).await?;
         let mut kafka = config.kafka.clone();
         // nothing is paused here, so that the end may be told: see `source::properties`
         let told = ("enable.partition.eof".to_owned(), "true".to_owned());

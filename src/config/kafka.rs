@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use secrecy::SecretString;
 
-use super::Reader;
+use super::reader::Reader;
 use super::settings::KAFKA_PROPERTIES;
 
 #[derive(Clone, Debug)]

@@ -3,7 +3,8 @@
 use super::image::Plan;
 use super::json::Cursor;
 use super::message::Message;
-use super::value::{Reader, Scratch, Wire};
+use super::reader::{Reader, Wire};
+use super::value::Scratch;
 use super::walk::is_instant;
 use crate::column::{Data, Rows, Type};
 use crate::job::ExtraFrom;

@@ -6,8 +6,9 @@ use std::ops::Range;
 use super::fate::{Reason, Reject};
 use super::json::{Cursor, Step};
 use super::placeholder::is_placeholder;
+use super::reader::{Reader, Wire};
 use super::schema::Wires;
-use super::value::{Reader, Scratch, Wire};
+use super::value::Scratch;
 use crate::column::Data;
 use crate::job::{Column, Encoding, NewColumnPolicy, SilverJob, ToastPolicy, ValuePolicy};
 

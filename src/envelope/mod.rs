@@ -30,6 +30,7 @@ mod mongodb;
 mod number;
 mod open;
 mod placeholder;
+mod reader;
 mod rewrite;
 mod route;
 mod scalar;

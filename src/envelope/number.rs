@@ -5,8 +5,9 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::fate::Reason;
 use super::json::{Cursor, Step};
+use super::reader::Unscaled;
 use super::scalar::{base64, integer};
-use super::value::{Scratch, Unscaled};
+use super::value::Scratch;
 use crate::column::{Decimal, Fault};
 
 /// The common case: few digits as text or as a number, at most the column's scale. Otherwise nothing is consumed.

@@ -5,8 +5,9 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE};
 
 use super::fate::Reason;
 use super::json::{Cursor, Step};
+use super::reader::{Alphabet, Unit};
 use super::structured;
-use super::value::{Alphabet, Scratch, Unit};
+use super::value::Scratch;
 use crate::column::{self, Clock, Fault};
 
 const DAY_SECONDS: i64 = 86_400;

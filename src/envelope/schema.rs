@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::fate::Reason;
 use super::json::Step;
-use super::value::Wire;
+use super::reader::Wire;
 
 /// Field → how it is written. Fields about which the schema says nothing are left to the job's declaration.
 pub(super) type Wires = HashMap<String, Wire>;

@@ -9,14 +9,14 @@
 //! Values are read and written in portions, so that memory is bounded however large they are.
 
 mod decide;
+mod portions;
 #[cfg(test)]
 mod tests;
+mod turn;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::future::Future;
 use std::time::{Duration, Instant};
-
-use tokio::sync::oneshot;
 
 use super::write::{Target, Tries, Written};
 use crate::batch::DeadLetter;
@@ -25,51 +25,13 @@ use crate::envelope::Reason;
 use crate::error::{Error, Kind, Result, Retry};
 use crate::sink::recall::{self, Key, Place, Stored};
 use decide::{Case, Deciding, Found, Known, Write};
+use portions::{leans_on_silver, portions};
+pub use turn::Turn;
 
-/// Kept values of one insert.
-const PORTION: u64 = 8 << 20;
 /// The delete of a change of key may be in a partition that is read later or by another process …
 pub const PATIENCE: Duration = Duration::from_secs(120);
 /// … and this is how often it is looked for.
 const ASK_AGAIN: Duration = Duration::from_millis(200);
-
-/// A batch's place among those of its job: it looks into silver only when every earlier one is there.
-#[derive(Debug, Default)]
-pub struct Turn {
-    number: u64,
-    before: Option<oneshot::Receiver<()>>,
-    after: Option<oneshot::Sender<()>>,
-}
-
-impl Turn {
-    /// The turn after this one.
-    pub fn next(last: &mut Option<oneshot::Receiver<()>>, number: u64) -> Turn {
-        let (after, waiting) = oneshot::channel();
-        Turn {
-            number,
-            before: last.replace(waiting),
-            after: Some(after),
-        }
-    }
-
-    pub async fn wait(&mut self) -> Result<()> {
-        let Some(before) = self.before.take() else {
-            return Ok(());
-        };
-        before
-            .await
-            .map_err(|_| Error::new(Kind::Busy, "an earlier batch was not written"))
-    }
-
-    pub async fn pass(&mut self) -> Result<()> {
-        self.wait().await?;
-        if let Some(after) = self.after.take() {
-            // nobody waits where this was the last batch
-            let _ = after.send(());
-        }
-        Ok(())
-    }
-}
 
 /// What a batch that keeps is made of, until nothing of it is left to write.
 struct Keeping<'a> {
@@ -385,50 +347,6 @@ impl<'a> Keeping<'a> {
         let keys = self.cases.iter().map(|case| case.key.0.clone());
         self.target.set_awaited(self.number, keys.collect());
     }
-}
-
-fn leans_on_silver(write: &Write) -> bool {
-    let mut cells = write.cells.iter();
-    cells.any(|(_, found)| matches!(found, Found::Silver(..)))
-}
-
-/// Rows whose values come to about one portion.
-fn portions(
-    writes: Vec<(usize, Write)>,
-    stored: &HashMap<Vec<u8>, Vec<Stored>>,
-) -> Vec<Vec<(usize, Write)>> {
-    let size = |write: &Write| -> u64 {
-        let sources: HashSet<(&Vec<u8>, u64)> = write
-            .cells
-            .iter()
-            .filter_map(|(_, found)| match found {
-                Found::Silver(key, version) => Some((key, *version)),
-                _ => None,
-            })
-            .collect();
-        let bytes = |(key, version): (&Vec<u8>, u64)| {
-            let mut versions = stored.get(key).into_iter().flatten();
-            let found = versions.find(|stored| stored.version == version);
-            found.map_or(0, |stored| stored.bytes)
-        };
-        sources.into_iter().map(bytes).sum()
-    };
-    let mut portions: Vec<Vec<(usize, Write)>> = Vec::new();
-    let mut room = 0;
-    for (at, write) in writes {
-        let bytes = size(&write);
-        match portions.last_mut() {
-            Some(portion) if bytes <= room => {
-                room -= bytes;
-                portion.push((at, write));
-            }
-            _ => {
-                room = PORTION.saturating_sub(bytes);
-                portions.push(vec![(at, write)]);
-            }
-        }
-    }
-    portions
 }
 
 /// Asks until there is an answer, or an error that a person has to mend.

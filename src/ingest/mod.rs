@@ -329,8 +329,7 @@ async fn ready(
     declared: &SilverJob,
 ) -> Result<Ready> {
     let names = &config.clickhouse;
-    let job = migrate::evolved::job(clickhouse, &names.silver, declared).await?;
-    migrate::silver::verify(clickhouse, &names.silver, &job).await?;
+    let job = migrate::evolved::verified(clickhouse, &names.silver, declared).await?;
     for note in migrate::evolved::notes(declared, &job) {
         tracing::warn!("{note}");
     }

@@ -1,10 +1,12 @@
 //! A lease in a folder of one host.
 //!
 //! ```text
-//! <target>.lock       locked for the moment of every change
-//! <target>.lease      {"token": 7, "holder": "host/pid", "expires_at_ms": …}; replaced by rename, its token only rises
+//! <target>.7.lease    {"holder": "host/pid", "expires_at_ms": …} of token 7; made once, afterwards written by its holder alone
 //! <target>.7.held     locked for as long as the process of token 7 lives: a killed holder frees it at once
 //! ```
+//!
+//! The highest token has the lease. Nobody waits for anybody: a process that is stopped at any line of this file keeps no
+//! other from taking the lease over, and what it writes when it wakes is under its own, lower token.
 
 use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};
@@ -15,9 +17,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Kind, Result};
 
+const LEASE: &str = "lease";
+const HELD: &str = "held";
+
 #[derive(Serialize, Deserialize)]
 struct State {
-    token: u64,
     holder: String,
     /// 0: released
     expires_at_ms: u64,
@@ -35,29 +39,29 @@ impl FileLease {
     pub fn acquire(folder: &Path, target: &str, ttl: Duration, floor: u64) -> Result<FileLease> {
         std::fs::create_dir_all(folder).map_err(|error| failed("make", folder, error))?;
         let path = folder.join(target);
-        let _guard = guard(&path)?;
-        let earlier = read(&path)?;
-        if let Some(state) = &earlier
-            && state.expires_at_ms > now_ms()
-            && is_alive(&path, state.token)?
-        {
-            let message = format!("{target} is being built by {}", state.holder);
-            return Err(Error::new(Kind::LeaseHeld, message));
+        let before = highest(&path)?;
+        if let Some(holder) = holder(&path, before)? {
+            return Err(taken(target, &holder));
         }
-        let before = earlier.map_or(0, |state| state.token);
         let token = before.max(floor) + 1;
-        let held = open(&held_path(&path, token))?;
-        flock(&held, FlockOperation::NonBlockingLockExclusive)
-            .map_err(|error| failed("lock", &path, error.into()))?;
-        // nobody looks at it any more: only the current token's file counts
-        let _gone = std::fs::remove_file(held_path(&path, before));
+        let held_path = of_token(&path, token, HELD);
+        let held = open(&held_path)?;
+        match flock(&held, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => {}
+            Err(rustix::io::Errno::WOULDBLOCK) => return Err(taken(target, "another process")),
+            Err(error) => return Err(failed("lock", &held_path, error.into())),
+        }
         let lease = FileLease {
             path,
             token,
             ttl,
             _held: held,
         };
-        lease.write(now_ms() + millis(ttl))?;
+        // of several who come at once, and of those who slept since they looked, one makes the highest
+        if !lease.claim()? || !lease.is_ours()? {
+            return Err(taken(target, "another process"));
+        }
+        lease.forget_older();
         Ok(lease)
     }
 
@@ -66,59 +70,120 @@ impl FileLease {
     }
 
     pub fn is_ours(&self) -> Result<bool> {
-        let state = read(&self.path)?;
-        Ok(state.is_some_and(|state| state.token == self.token && state.expires_at_ms > 0))
+        let state = read(&self.path, self.token)?;
+        let released = state.is_none_or(|state| state.expires_at_ms == 0);
+        Ok(!released && highest(&self.path)? == self.token)
     }
 
     /// False once somebody else has it.
     pub fn renew(&self) -> Result<bool> {
-        let _guard = guard(&self.path)?;
         let ours = self.is_ours()?;
         if ours {
-            self.write(now_ms() + millis(self.ttl))?;
+            let fresh = self.write(now_ms() + millis(self.ttl))?;
+            let path = of_token(&self.path, self.token, LEASE);
+            std::fs::rename(fresh, &path).map_err(|error| failed("write", &path, error))?;
         }
         Ok(ours)
     }
 
     pub fn release(&self) -> Result<()> {
-        let _guard = guard(&self.path)?;
         if self.is_ours()? {
-            self.write(0)?;
-            let _gone = std::fs::remove_file(held_path(&self.path, self.token));
+            let fresh = self.write(0)?;
+            let path = of_token(&self.path, self.token, LEASE);
+            std::fs::rename(fresh, &path).map_err(|error| failed("write", &path, error))?;
+            let _gone = std::fs::remove_file(of_token(&self.path, self.token, HELD));
         }
         Ok(())
     }
 
-    /// By rename, so that a reader sees the old state or the new one.
-    fn write(&self, expires_at_ms: u64) -> Result<()> {
+    /// False where somebody made this token's state before us; it is whole from its first moment.
+    fn claim(&self) -> Result<bool> {
+        let fresh = self.write(now_ms() + millis(self.ttl))?;
+        let path = of_token(&self.path, self.token, LEASE);
+        let linked = std::fs::hard_link(&fresh, &path);
+        let _gone = std::fs::remove_file(fresh);
+        match linked {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(false),
+            Err(error) => Err(failed("make", &path, error)),
+        }
+    }
+
+    /// What this process is about to say, in a file of its own.
+    fn write(&self, expires_at_ms: u64) -> Result<PathBuf> {
         let state = State {
-            token: self.token,
             holder: super::holder(),
             expires_at_ms,
         };
-        let path = with_suffix(&self.path, ".lease");
-        let fresh = with_suffix(&self.path, ".lease.new");
+        let fresh = of_token(
+            &self.path,
+            self.token,
+            &format!("{}.new", uuid::Uuid::new_v4()),
+        );
         let written = || -> std::io::Result<()> {
             let file = File::create(&fresh)?;
             serde_json::to_writer(&file, &state)?;
-            file.sync_all()?;
-            std::fs::rename(&fresh, &path)
+            file.sync_all()
         };
-        written().map_err(|error| failed("write", &path, error))
+        written().map_err(|error| failed("write", &fresh, error))?;
+        Ok(fresh)
+    }
+
+    /// Nobody looks at lower tokens any more; what cannot be removed is in nobody's way.
+    fn forget_older(&self) {
+        for (token, path) in files(&self.path).unwrap_or_default() {
+            if token < self.token {
+                let _gone = std::fs::remove_file(path);
+            }
+        }
     }
 }
 
-/// Whoever holds this may change the lease; freed when dropped.
-fn guard(path: &Path) -> Result<File> {
-    let path = with_suffix(path, ".lock");
-    let file = open(&path)?;
-    flock(&file, FlockOperation::LockExclusive)
-        .map_err(|error| failed("lock", &path, error.into()))?;
-    Ok(file)
+fn taken(target: &str, by: &str) -> Error {
+    Error::new(Kind::LeaseHeld, format!("{target} is being built by {by}"))
 }
 
-fn read(path: &Path) -> Result<Option<State>> {
-    let path = with_suffix(path, ".lease");
+/// Who has the lease by this token, where its time has not passed and its process lives.
+fn holder(path: &Path, token: u64) -> Result<Option<String>> {
+    match read(path, token)? {
+        Some(state) if state.expires_at_ms > now_ms() && is_alive(path, token)? => {
+            Ok(Some(state.holder))
+        }
+        _ => Ok(None),
+    }
+}
+
+/// The token that has the lease, or had it last; 0 where nobody ever did.
+fn highest(path: &Path) -> Result<u64> {
+    let files = files(path).map_err(|error| failed("list the folder of", path, error))?;
+    let suffix = format!(".{LEASE}");
+    let leases = files.iter().filter(|(_, path)| {
+        let name = path.file_name().and_then(|name| name.to_str());
+        name.is_some_and(|name| name.ends_with(&suffix))
+    });
+    Ok(leases.map(|(token, _)| *token).max().unwrap_or(0))
+}
+
+/// `<target>.<token>.…` with their tokens.
+fn files(path: &Path) -> std::io::Result<Vec<(u64, PathBuf)>> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let target = path.file_name().and_then(|name| name.to_str());
+    let start = format!("{}.", target.unwrap_or_default());
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let rest = name.to_str().and_then(|name| name.strip_prefix(&start));
+        let token = rest.and_then(|rest| rest.split('.').next());
+        if let Some(Ok(token)) = token.map(str::parse) {
+            found.push((token, entry.path()));
+        }
+    }
+    Ok(found)
+}
+
+fn read(path: &Path, token: u64) -> Result<Option<State>> {
+    let path = of_token(path, token, LEASE);
     match std::fs::read(&path) {
         Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(|error| {
             let message = format!("{} is no lease of ours", path.display());
@@ -130,7 +195,7 @@ fn read(path: &Path) -> Result<Option<State>> {
 }
 
 fn is_alive(path: &Path, token: u64) -> Result<bool> {
-    let path = held_path(path, token);
+    let path = of_token(path, token, HELD);
     let file = match File::open(&path) {
         Ok(file) => file,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
@@ -151,13 +216,9 @@ fn open(path: &Path) -> Result<File> {
         .map_err(|error| failed("open", path, error))
 }
 
-fn held_path(path: &Path, token: u64) -> PathBuf {
-    with_suffix(path, &format!(".{token}.held"))
-}
-
-fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+fn of_token(path: &Path, token: u64, what: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
-    name.push(suffix);
+    name.push(format!(".{token}.{what}"));
     PathBuf::from(name)
 }
 
@@ -207,6 +268,24 @@ mod tests {
                 .token(),
             2
         );
+    }
+
+    #[test]
+    fn a_process_that_slept_on_its_way_to_the_lease_does_not_get_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x");
+        let late = FileLease {
+            path: path.clone(),
+            token: 1,
+            ttl: LONG,
+            _held: open(&of_token(&path, 1, HELD)).unwrap(),
+        };
+        let first = FileLease::acquire(folder.path(), "x", LONG, 5).unwrap();
+        assert!(late.claim().unwrap(), "nobody has made this token");
+        assert!(!late.is_ours().unwrap(), "but a higher one has the lease");
+        assert!(!late.renew().unwrap());
+        late.release().unwrap();
+        assert!(first.is_ours().unwrap());
     }
 
     #[test]

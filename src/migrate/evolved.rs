@@ -8,9 +8,9 @@
 use clickhouse::Row;
 use serde::{Deserialize, Serialize};
 
-use super::silver::{qualified, table_name};
+use super::silver::{self, qualified, table_name};
 use crate::column::Type;
-use crate::error::Result;
+use crate::error::{Kind, Result};
 use crate::job::{Added, Column, Encoding, NullPolicy, SilverJob};
 use crate::sink::clickhouse::{ClickHouse, literal, quote};
 
@@ -66,6 +66,29 @@ pub async fn columns(
 /// The job as it is decoded: what its file declares, and what its table has beyond that.
 pub async fn job(clickhouse: &ClickHouse, database: &str, job: &SilverJob) -> Result<SilverJob> {
     Ok(effective(job, &columns(clickhouse, database, job).await?))
+}
+
+/// The job as it is decoded, and its table is known to hold it. Another process may ALTER the table between the two looks:
+/// then both are taken again.
+pub async fn verified(
+    clickhouse: &ClickHouse,
+    database: &str,
+    declared: &SilverJob,
+) -> Result<SilverJob> {
+    let mut decoded = job(clickhouse, database, declared).await?;
+    loop {
+        match silver::verify(clickhouse, database, &decoded).await {
+            Ok(()) => return Ok(decoded),
+            Err(error) if error.kind() == Kind::Mismatch => {
+                let again = job(clickhouse, database, declared).await?;
+                if again == decoded {
+                    return Err(error);
+                }
+                decoded = again;
+            }
+            Err(error) => return Err(error),
+        }
+    }
 }
 
 /// A declared field keeps its declaration, except that its column may have been widened since. What the file excludes

@@ -28,7 +28,7 @@ use crate::failpoint::{self, Point};
 use crate::job::SilverJob;
 use crate::lease::Lease;
 use crate::migrate::evolved;
-use crate::migrate::silver::{self, qualified, table_name};
+use crate::migrate::silver::{qualified, table_name};
 use crate::sink::checkpoints;
 use crate::sink::clickhouse::{ClickHouse, literal};
 use crate::snapshot::{self, Reached, Reading, Snapshot};
@@ -70,8 +70,7 @@ pub async fn run(config: &Config, request: &Request, told: impl Fn(String)) -> R
         return Err(Error::new(Kind::Config, message).advise("`bullion verify --repair` does"));
     }
     let database = &config.clickhouse.silver;
-    let job = &evolved::job(&clickhouse, database, &request.job).await?;
-    silver::verify(&clickhouse, database, job).await?;
+    let job = &evolved::verified(&clickhouse, database, &request.job).await?;
     let tables = Tables::new(&clickhouse, database, &table_name(job));
     let lease = Lease::acquire(&config.lease, &format!("silver.{}", job.name), 0).await?;
     if let Some(mark) = tables.mark().await? {

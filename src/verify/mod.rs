@@ -27,7 +27,7 @@ use crate::config::Config;
 use crate::error::{Error, Kind, Result};
 use crate::job::SilverJob;
 use crate::migrate::evolved;
-use crate::migrate::silver::{self, qualified, table_name};
+use crate::migrate::silver::{qualified, table_name};
 use crate::sink::clickhouse::ClickHouse;
 use crate::sink::stored::{Compared, Stored};
 use crate::snapshot::{Behind, LeftOut, Reading, Snapshot};
@@ -106,8 +106,7 @@ pub async fn run(config: &Config, request: &Request) -> Result<Report> {
     let began = Instant::now();
     let clickhouse = ClickHouse::connect(&config.clickhouse).await?;
     let silver = &config.clickhouse.silver;
-    let job = &evolved::job(&clickhouse, silver, &request.job).await?;
-    silver::verify(&clickhouse, silver, job).await?;
+    let job = &evolved::verified(&clickhouse, silver, &request.job).await?;
     let source = Source::connect(&config.postgres).await?;
     let table = source.table(&request.table).await?;
     let reading = Reading::new(job, &table)?;

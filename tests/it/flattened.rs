@@ -69,7 +69,7 @@ async fn flattened_rows_follow_the_source_by_every_way_of_telling_deletes() {
 #[tokio::test(flavor = "multi_thread")]
 async fn flattened_rows_follow_the_source_by_every_older_way_of_telling_deletes() {
     let version = ("connector.plugin.version", VERSION.1);
-    rows_follow("flattened_27", &OLDER, &[version]).await;
+    rows_follow("flattened_older", &OLDER, &[version]).await;
 }
 
 async fn rows_follow(name: &str, ways: &[Way], more: &[(&str, &str)]) {

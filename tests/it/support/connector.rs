@@ -80,11 +80,20 @@ pub async fn remove_connectors(test: &str) {
         .json()
         .await
         .unwrap();
-    for name in names.iter().filter(|name| name.starts_with(test)) {
+    for name in names.iter().filter(|name| is_of(test, name)) {
         http()
             .delete(format!("{connectors}/{name}"))
             .send()
             .await
             .unwrap();
     }
+}
+
+/// Whether it is `<test>_<process>`, with or without more behind it: `flattened` owns nothing of `flattened_older`'s.
+pub fn is_of(test: &str, name: &str) -> bool {
+    let rest = name
+        .strip_prefix(test)
+        .and_then(|rest| rest.strip_prefix('_'));
+    let process = rest.and_then(|rest| rest.split('_').next());
+    process.is_some_and(|process| process.parse::<u32>().is_ok())
 }

@@ -3,7 +3,7 @@
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Opts, Row, Value};
 
-use super::connector::{Connector, remove_connectors, start_connector};
+use super::connector::{Connector, is_of, remove_connectors, start_connector};
 use super::stack;
 
 pub struct MariaDb {
@@ -25,7 +25,7 @@ impl MariaDb {
             .query(format!("SHOW DATABASES LIKE '{test}\\_%'"))
             .await
             .unwrap();
-        for database in leftovers {
+        for database in leftovers.iter().filter(|name| is_of(test, name)) {
             let drop = format!("DROP DATABASE {database}");
             connection.query_drop(drop).await.unwrap();
         }

@@ -99,13 +99,13 @@ async fn remove_leftovers(test: &str) {
     remove_connectors(test).await;
     let admin = connect("postgres").await;
     let drop_slots = format!(
-        "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name LIKE '{test}\\_%'"
+        "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name ~ '^{test}_[0-9]+(_|$)'"
     );
     wait_for("old slots to be free", PATIENCE, || async {
         admin.batch_execute(&drop_slots).await.ok()
     })
     .await;
-    let databases = format!("SELECT datname FROM pg_database WHERE datname LIKE '{test}\\_%'");
+    let databases = format!("SELECT datname FROM pg_database WHERE datname ~ '^{test}_[0-9]+$'");
     for row in admin.query(&databases, &[]).await.unwrap() {
         let name: String = row.get(0);
         admin
