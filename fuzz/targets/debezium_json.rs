@@ -4,7 +4,7 @@
 use bullion_fuzz::{check, job, messages};
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {
-    for name in ["strict", "lenient"] {
+    for name in ["strict", "lenient", "options"] {
         check(job(name), messages(data));
     }
 });

@@ -9,6 +9,10 @@ use super::super::fate::Reason;
 use super::super::json::{MOST_LEVELS, Step};
 use super::schema::{Node, Schema};
 
+/// Elements of a list that have no bytes of their own (null, a record without fields): Connect writes no such list, and
+/// three bytes could claim as many as fit into memory.
+const MOST_EMPTY: u64 = 1024;
+
 pub(super) struct Datum<'a> {
     schema: &'a Schema,
     bytes: &'a [u8],
@@ -104,6 +108,9 @@ impl<'a> Datum<'a> {
             if count == 0 {
                 out.push(end);
                 return Ok(());
+            }
+            if count.unsigned_abs() > MOST_EMPTY + self.bytes.len() as u64 {
+                return Err(Reason::BadAvro);
             }
             for _ in 0..count.unsigned_abs() {
                 if !std::mem::take(&mut first) {

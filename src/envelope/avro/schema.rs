@@ -1,5 +1,6 @@
 //! A writer's schema: what the bytes are, and what Kafka Connect meant by them.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 
 use serde_json::{Value, json};
@@ -8,6 +9,9 @@ use serde_json::{Value, json};
 const LARGEST_SCHEMA: usize = 4 << 20;
 /// Types within types; named types may be recursive, their definitions are not.
 const MOST_LEVELS: u32 = 64;
+/// Types described to the decoder: a named type is described wherever it is used, so a record of a hundred fields of its
+/// own type would be described without end. A thousand columns of structs, in `before` and `after`, are a tenth of it.
+const MOST_DESCRIBED: usize = 100_000;
 
 /// One type, its parts by their place in [`Schema::nodes`].
 #[derive(Clone, Debug, PartialEq)]
@@ -48,6 +52,9 @@ impl Schema {
         let mut parser = Parser::default();
         let root = parser.node(&raw, "", 0)?;
         let connect = parser.connect(&raw, "", 0);
+        if parser.described.get() > MOST_DESCRIBED {
+            return Err(format!("more than {MOST_DESCRIBED} types within types"));
+        }
         Ok(Schema {
             nodes: parser.nodes,
             root,
@@ -57,14 +64,19 @@ impl Schema {
 }
 
 #[derive(Default)]
-struct Parser {
+struct Parser<'a> {
     nodes: Vec<Node>,
-    /// full name → place and definition, with the namespace it stands in
-    named: HashMap<String, (usize, Value, String)>,
+    /// by full name
+    named: HashMap<String, Definition<'a>>,
+    /// types that [`Parser::connect`] has described
+    described: Cell<usize>,
 }
 
-impl Parser {
-    fn node(&mut self, raw: &Value, space: &str, level: u32) -> Result<usize, String> {
+/// Place and text of a named type, with the namespace it stands in.
+type Definition<'a> = (usize, &'a Value, String);
+
+impl<'a> Parser<'a> {
+    fn node(&mut self, raw: &'a Value, space: &str, level: u32) -> Result<usize, String> {
         if level > MOST_LEVELS {
             return Err("types within types without end".to_owned());
         }
@@ -100,7 +112,7 @@ impl Parser {
             "record" | "error" | "enum" | "fixed" => {
                 let (full, inner) = name_of(raw, space);
                 let place = self.add(Node::Null);
-                self.named.insert(full, (place, raw.clone(), inner.clone()));
+                self.named.insert(full, (place, raw, inner.clone()));
                 let node = match kind {
                     "enum" => {
                         let symbols = part("symbols")?.as_array().map_or(&[][..], Vec::as_slice);
@@ -122,7 +134,7 @@ impl Parser {
         }
     }
 
-    fn record(&mut self, fields: &Value, space: &str, level: u32) -> Result<Node, String> {
+    fn record(&mut self, fields: &'a Value, space: &str, level: u32) -> Result<Node, String> {
         let mut parts = Vec::new();
         for field in fields.as_array().ok_or("fields that are no list")? {
             let name = field.get("name").and_then(Value::as_str);
@@ -152,13 +164,13 @@ impl Parser {
         Ok(self.add(node))
     }
 
-    fn definition(&self, name: &str, space: &str) -> Option<&(usize, Value, String)> {
+    fn definition(&self, name: &str, space: &str) -> Option<&Definition<'a>> {
         let inside = self.named.get(&format!("{space}.{name}"));
         inside.or_else(|| self.named.get(name))
     }
 
     /// The definition that a name stands for, where it is no kind of type of Avro's own.
-    fn reference(&self, name: &str, space: &str) -> Option<&(usize, Value, String)> {
+    fn reference(&self, name: &str, space: &str) -> Option<&Definition<'a>> {
         const KINDS: [&str; 6] = ["record", "error", "enum", "fixed", "array", "map"];
         if KINDS.contains(&name) {
             return None;
@@ -175,7 +187,8 @@ impl Parser {
     fn connect(&self, raw: &Value, space: &str, level: u32) -> Value {
         /// envelope, image, column, element
         const DEEPEST: u32 = 4;
-        if level > DEEPEST {
+        self.described.set(self.described.get() + 1);
+        if level > DEEPEST || self.described.get() > MOST_DESCRIBED {
             return json!({});
         }
         match raw {

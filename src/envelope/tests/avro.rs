@@ -251,12 +251,23 @@ fn bytes_that_are_not_what_the_schema_says_are_rejected_in_bounded_memory() {
     assert_eq!(told.of(Some(cut_key), Some(&whole)), "reject: bad_key");
 
     // lengths and counts that promise what is not there, and elements of no bytes at all
+    let lists_of_nothing = [
+        &[0xe0, 0xd4, 0x03],
+        &[0x80, 0x10, 0].repeat(30_000)[..],
+        &[0],
+    ]
+    .concat();
     let most = [0xfe, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01];
     for (schema, body, reason) in [
         (r#""bytes""#, &most[..], "bad_avro"),
         (r#""string""#, &most[..], "bad_avro"),
         (r#"{"type":"array","items":"long"}"#, &most[..], "bad_avro"),
-        (r#"{"type":"array","items":"null"}"#, &most[..], "too_large"),
+        (r#"{"type":"array","items":"null"}"#, &most[..], "bad_avro"),
+        (
+            r#"{"type":"array","items":{"type":"array","items":"null"}}"#,
+            &lists_of_nothing[..],
+            "too_large",
+        ),
         (r#"{"type":"map","values":"null"}"#, &most[..], "bad_avro"),
         (r#"["null","long"]"#, &[4][..], "bad_avro"),
         (r#""long""#, &[0xff; 11][..], "bad_avro"),
@@ -294,6 +305,15 @@ fn a_text_that_is_no_schema_is_told_why() {
         "}".repeat(100)
     );
     assert!(Schema::parse(&deep).unwrap_err().contains("without end"));
+    // each field described by its hundred fields, and those by theirs
+    let field = |index: u32| format!(r#"{{"name":"f{index}","type":["null","R"]}}"#);
+    let fields: Vec<String> = (0..100).map(field).collect();
+    let own = format!(
+        r#"{{"type":"record","name":"R","fields":[{}]}}"#,
+        fields.join(",")
+    );
+    let told = Schema::parse(&own).unwrap_err();
+    assert!(told.contains("types within types"), "{told}");
 }
 
 #[test]

@@ -20,7 +20,9 @@ fn fuzz(path: &str) -> PathBuf {
 }
 
 fn jobs() -> Vec<SilverJob> {
-    let config = Config::load_from(Some(&fuzz("bullion.toml")), &BTreeMap::new()).unwrap();
+    let mask_key = ("BULLION_MASK_KEY".to_owned(), "0123456789abcdef".to_owned());
+    let environment = BTreeMap::from([mask_key]);
+    let config = Config::load_from(Some(&fuzz("bullion.toml")), &environment).unwrap();
     Jobs::load(&config).unwrap().silver
 }
 
@@ -58,6 +60,10 @@ fn holds(job: &SilverJob, input: &str, messages: &[Pair<'_>]) {
         let fate = learnt.decode(&message, &mut batch);
         let appended = usize::from(matches!(fate, Fate::Row));
         assert_eq!(batch.len(), before + appended, "{input}");
+        // a source that is watched is compared with what was learnt of it
+        if job.policies.new_column.watches_source() {
+            continue;
+        }
         let (mut new, mut rows) = (Decoder::new(job), Rows::new(job));
         let by_new = new.decode(&message, &mut rows);
         assert_eq!(tell(&fate, &batch), tell(&by_new, &rows), "{input}");
@@ -78,7 +84,7 @@ fn everything_that_fuzzing_has_found_keeps_the_rules() {
         );
     }
     for (target, named) in [
-        ("debezium_json", ["strict", "lenient"].as_slice()),
+        ("debezium_json", ["strict", "lenient", "options"].as_slice()),
         ("flattened_json", &["flattened"]),
         ("mongodb_json", &["documents"]),
     ] {
