@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::catalog::{Mapped, Source, TableName, map};
 use crate::column::Type;
 use crate::config;
-use crate::envelope::Drift;
+use crate::envelope::{Drift, SourceField};
 use crate::error::{Error, Kind, Result};
 use crate::job::{Encoding, SilverJob};
 
@@ -20,6 +20,18 @@ pub struct Resolved {
     pub spelled: String,
     /// whether something told, or the text is all that is known
     pub told: bool,
+}
+
+impl Resolved {
+    /// What the embedded schema says.
+    pub fn told_by(schema: &SourceField) -> Resolved {
+        Resolved {
+            kind: schema.kind.clone(),
+            encoding: schema.encoding,
+            spelled: schema.spelled.clone(),
+            told: true,
+        }
+    }
 }
 
 /// A source database that takes longer is asked again.

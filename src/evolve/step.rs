@@ -3,6 +3,7 @@
 use super::record::State;
 use super::refusal::{conflict, declare, key_type_changed, type_changed};
 use super::resolve::{Catalog, Resolved, as_text};
+use crate::column::Type;
 use crate::envelope::{Changed, Drift, Field, Sources};
 use crate::error::{Error, Kind, Result};
 use crate::job::{Added, Column, NullPolicy, SYSTEM_COLUMNS, SilverJob};
@@ -17,6 +18,17 @@ pub(super) struct Step {
 }
 
 impl Step {
+    fn widened(column: &Column, kind: Type, resolved: Resolved) -> Step {
+        Step {
+            state: State::Widened,
+            column: Column {
+                kind,
+                ..column.clone()
+            },
+            resolved,
+        }
+    }
+
     pub(super) fn what(&self) -> String {
         let (name, kind) = (&self.column.name, &self.column.kind);
         match (self.state, self.resolved.told) {
@@ -43,12 +55,7 @@ pub(super) fn steps(job: &SilverJob, drift: &Drift, catalog: &Catalog) -> Result
 
 fn add(job: &SilverJob, drift: &Drift, field: &Field, catalog: &Catalog) -> Result<Option<Step>> {
     let resolved = match &field.source {
-        Some(source) => Resolved {
-            kind: source.kind.clone(),
-            encoding: source.encoding,
-            spelled: source.spelled.clone(),
-            told: true,
-        },
+        Some(source) => Resolved::told_by(source),
         None => catalog.field(&field.name).cloned().unwrap_or_else(as_text),
     };
     if let Some(column) = job.columns.iter().find(|c| c.source == field.name) {
@@ -56,14 +63,7 @@ fn add(job: &SilverJob, drift: &Drift, field: &Field, catalog: &Catalog) -> Resu
         return match column.kind.widened(&resolved.kind) {
             _ if !resolved.told => Ok(None),
             Some(wider) if wider == column.kind => Ok(None),
-            Some(kind) => Ok(Some(Step {
-                state: State::Widened,
-                column: Column {
-                    kind,
-                    ..column.clone()
-                },
-                resolved,
-            })),
+            Some(kind) => Ok(Some(Step::widened(column, kind, resolved))),
             None => Err(conflict(job, column, &resolved)),
         };
     }
@@ -109,12 +109,7 @@ fn widen(job: &SilverJob, change: &Changed, catalog: &Catalog) -> Result<Option<
     };
     let (resolved, kind) = match &change.source {
         Some(source) => (
-            Resolved {
-                kind: source.kind.clone(),
-                encoding: source.encoding,
-                spelled: source.spelled.clone(),
-                told: true,
-            },
+            Resolved::told_by(source),
             match source.fits(column) {
                 true => Some(column.kind.clone()),
                 false => column.kind.widened(&source.kind),
@@ -136,14 +131,7 @@ fn widen(job: &SilverJob, change: &Changed, catalog: &Catalog) -> Result<Option<
     match kind {
         Some(kind) if kind == column.kind => Ok(None),
         _ if job.key.contains(&column.source) => Err(key_type_changed(job, column, &resolved)),
-        Some(kind) => Ok(Some(Step {
-            state: State::Widened,
-            column: Column {
-                kind,
-                ..column.clone()
-            },
-            resolved,
-        })),
+        Some(kind) => Ok(Some(Step::widened(column, kind, resolved))),
         None => Err(type_changed(job, column, change, &resolved)),
     }
 }

@@ -79,18 +79,14 @@ impl FileLease {
     pub fn renew(&self) -> Result<bool> {
         let ours = self.is_ours()?;
         if ours {
-            let fresh = self.write(now_ms() + millis(self.ttl))?;
-            let path = of_token(&self.path, self.token, LEASE);
-            std::fs::rename(fresh, &path).map_err(|error| failed("write", &path, error))?;
+            self.say(now_ms() + millis(self.ttl))?;
         }
         Ok(ours)
     }
 
     pub fn release(&self) -> Result<()> {
         if self.is_ours()? {
-            let fresh = self.write(0)?;
-            let path = of_token(&self.path, self.token, LEASE);
-            std::fs::rename(fresh, &path).map_err(|error| failed("write", &path, error))?;
+            self.say(0)?;
             let _gone = std::fs::remove_file(of_token(&self.path, self.token, HELD));
         }
         Ok(())
@@ -107,6 +103,13 @@ impl FileLease {
             Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(false),
             Err(error) => Err(failed("make", &path, error)),
         }
+    }
+
+    /// By rename, so that a reader sees the old state or the new one.
+    fn say(&self, expires_at_ms: u64) -> Result<()> {
+        let fresh = self.write(expires_at_ms)?;
+        let path = of_token(&self.path, self.token, LEASE);
+        std::fs::rename(fresh, &path).map_err(|error| failed("write", &path, error))
     }
 
     /// What this process is about to say, in a file of its own.

@@ -8,24 +8,12 @@ use crate::support::stream::Stream;
 use crate::support::wait_for;
 use crate::support::{PATIENCE, kafka};
 
-async fn holds(stream: &Stream, rows: i64) {
-    wait_for(
-        &format!("{rows} rows and their commit"),
-        PATIENCE,
-        || async {
-            let all = stream.count().await == u64::try_from(rows).unwrap();
-            (all && stream.committed() == rows).then_some(())
-        },
-    )
-    .await;
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_table_that_is_dropped_in_mid_run_stops_its_job_and_is_not_made_again() {
     let stream = Stream::new("gone_table", 1).await;
     let mut ingest = stream.project.start(&["ingest"]);
     stream.topic.insert(0..10);
-    holds(&stream, 10).await;
+    stream.holds(10).await;
     let table = stream.silver("notes_versions");
     let drop = format!("DROP TABLE {table} SYNC");
     stream.engine.ask(&drop).await.unwrap();
@@ -45,7 +33,7 @@ async fn a_topic_that_is_deleted_and_recreated_in_mid_run_stops_its_job_until_th
     let mut stream = Stream::new("gone_recreated", 2).await;
     let mut ingest = stream.project.start(&["ingest"]);
     stream.topic.insert(0..20);
-    holds(&stream, 20).await;
+    stream.holds(20).await;
     stream.topic.recreate(2).await;
     // more than the old topic held, so that no offset alone tells the two apart
     for id in 0..40 {
@@ -98,7 +86,7 @@ async fn retention_that_overtakes_a_running_job_stops_it_and_shows_the_gap() {
     project.set("BULLION_CLICKHOUSE_INSERT_TIMEOUT", "20s");
     let mut ingest = stream.project.start(&["ingest"]);
     stream.topic.insert(0..10);
-    holds(&stream, 10).await;
+    stream.holds(10).await;
     // blocked: nothing is committed, and after two batches and a full one nothing is fetched
     front.lie(About::Insert("notes_versions"), usize::MAX, Lie::Hang);
     let large = "x".repeat(1_000_000);

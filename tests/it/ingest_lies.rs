@@ -21,18 +21,6 @@ async fn lied_to(name: &str) -> (Stream, LyingFront) {
     (stream, front)
 }
 
-async fn holds(stream: &Stream, rows: i64) {
-    wait_for(
-        &format!("{rows} rows and their commit"),
-        PATIENCE,
-        || async {
-            let all = stream.count().await == u64::try_from(rows).unwrap();
-            (all && stream.committed() == rows).then_some(())
-        },
-    )
-    .await;
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unknown_outcome_is_sent_again_and_commits_nothing_before() {
     let (stream, front) = lied_to("lies_unknown").await;
@@ -66,7 +54,7 @@ async fn an_unknown_outcome_is_sent_again_and_commits_nothing_before() {
         assert_eq!(stream.committed(), sent, "{lie:?}");
         front.repent();
         sent += 20;
-        holds(&stream, sent).await;
+        stream.holds(sent).await;
     }
     let each = "SELECT count(), uniqExact(id), sum(id) FROM";
     let found = stream
@@ -90,7 +78,7 @@ async fn an_insert_that_is_carried_out_after_newer_ones_changes_nothing() {
     front.lie(INSERT, 1, Lie::WorkLate(late));
     stream.topic.insert(0..20);
     let ingest = stream.project.start(&["ingest"]);
-    holds(&stream, 20).await;
+    stream.holds(20).await;
     for id in 0..20 {
         let op = if id % 2 == 0 { 'u' } else { 'd' };
         stream.topic.change(op, id, "newer");
@@ -137,7 +125,7 @@ async fn too_many_parts_slow_ingest_down_into_fewer_and_larger_inserts() {
     let (stream, front) = lied_to("lies_parts").await;
     let mut ingest = stream.project.start(&["ingest"]);
     stream.topic.insert(0..10);
-    holds(&stream, 10).await;
+    stream.holds(10).await;
     let code = 252;
     front.lie(INSERT, usize::MAX, Lie::Refuse { code, done: false });
     let mut sent = 10;
@@ -156,7 +144,7 @@ async fn too_many_parts_slow_ingest_down_into_fewer_and_larger_inserts() {
     assert_eq!(stream.committed(), 10);
     let before = front.true_inserts();
     front.repent();
-    holds(&stream, sent).await;
+    stream.holds(sent).await;
     let inserts = front.true_inserts() - before;
     assert!(
         inserts <= 4,

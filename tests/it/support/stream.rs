@@ -2,7 +2,7 @@
 
 use super::kafka::Topic;
 use super::program::Ran;
-use super::{Engine, Project};
+use super::{Engine, PATIENCE, Project, wait_for};
 
 pub struct Stream {
     pub topic: Topic,
@@ -85,5 +85,15 @@ impl Stream {
     /// What the group has committed, all partitions together.
     pub fn committed(&self) -> i64 {
         self.topic.committed(&self.group).iter().sum()
+    }
+
+    /// Waits until silver has so many rows and all of them are committed.
+    pub async fn holds(&self, rows: i64) {
+        let what = format!("{rows} rows and their commit");
+        wait_for(&what, PATIENCE, || async {
+            let all = self.count().await == u64::try_from(rows).unwrap();
+            (all && self.committed() == rows).then_some(())
+        })
+        .await;
     }
 }
