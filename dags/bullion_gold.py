@@ -33,20 +33,21 @@ CLICKHOUSE = urlsplit(os.environ.get("BULLION_CLICKHOUSE_URL", "http://127.0.0.1
 
 # Midnight and the full hour are where windows meet. The jobs' own cron lines are for `bullion schedule`: here a scheduled
 # window whose data is late answers with exit code 75, and the task comes back; a run by hand builds what it is told.
-EDGES = {"hour": "0 * * * *", "day": "0 0 * * *", "week": "0 0 * * 1", "month": "0 0 1 * *"}
+EDGES = {"hour": "0 * * * *", "day": "0 0 * * *", "week": "0 0 * * 1", "month": "0 0 1 * *", "table": "0 0 * * *"}
 
 # What a retry cannot mend. Everything else, late data and a held lease included, is tried again.
 FATAL = {2: "usage or configuration", 4: "an audit blocked the swap"}
 
 # Values reach the shell by its environment only: what is typed into the trigger form is never part of a command.
-COMMAND = (
-    "set -euo pipefail; "
-    'exec "${BULLION_BIN:-bullion}" gold "$GOLD_JOB" --from "$WINDOW_FROM" --to "$WINDOW_TO" $WINDOW_WAIT --output json'
-)
+GOLD = 'set -euo pipefail; exec "${BULLION_BIN:-bullion}" gold "$GOLD_JOB" '
+COMMAND = GOLD + '--from "$WINDOW_FROM" --to "$WINDOW_TO" $WINDOW_WAIT $WINDOW_LOOKBACK --output json'
+# a whole table has no range
+TABLE_COMMAND = GOLD + "$WINDOW_WAIT --output json"
 # Instants, not dates: another zone's date is another window. Empty where a run has no interval, which bullion refuses.
 WINDOW = {
     "WINDOW_FROM": "{{ params['from'] or (data_interval_start.isoformat() if data_interval_start is defined else '') }}",
     "WINDOW_WAIT": "{{ '--if-complete' if dag_run.run_type == 'scheduled' else '' }}",
+    "WINDOW_LOOKBACK": "{{ '--lookback' if dag_run.run_type == 'scheduled' else '' }}",
     "WINDOW_TO": "{{ params['to'] or (data_interval_end.isoformat() if data_interval_end is defined else '') }}",
 }
 
@@ -67,7 +68,7 @@ def asset(target: str) -> Asset:
 def task(job: dict) -> BashOperator:
     return BashOperator(
         task_id=job["name"],
-        bash_command=COMMAND,
+        bash_command=TABLE_COMMAND if job["grain"] == "table" else COMMAND,
         env={"GOLD_JOB": job["name"], **WINDOW},
         append_env=True,
         cwd=str(PROJECT),

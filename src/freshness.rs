@@ -18,7 +18,7 @@ pub enum Freshness {
     Waiting(String),
 }
 
-/// Looks at everything that a job depends on.
+/// Looks at everything that a job depends on; `window` is what [`crate::window::Calendar::input_of`] gives for it.
 pub async fn of_window(
     clickhouse: &ClickHouse,
     ops: &str,
@@ -38,7 +38,12 @@ pub async fn of_window(
                 let Some(gold) = jobs.gold.iter().find(|gold| gold.name == *name) else {
                     continue;
                 };
-                gold_waiting(clickhouse, ops, gold, window).await?
+                let needed = match job.is_whole_table() {
+                    // of all its windows the last that has ended: those before it are its own affair
+                    true => gold.calendar.before(gold.calendar.window_at(window.to)),
+                    false => window,
+                };
+                gold_waiting(clickhouse, ops, gold, needed).await?
             }
         };
         if let Some(what) = waiting {

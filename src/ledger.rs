@@ -154,18 +154,20 @@ CAST(state, 'String') AS state, sql_hash, rows, checksum, CAST(recorded_at >= wi
         );
         let rows: Vec<KnownRow> = self.clickhouse.all(&sql).await.map_err(missing)?;
         let known = rows.into_iter().filter_map(|row| {
+            let window = Window {
+                from: Utc.timestamp_millis_opt(row.begins).single()?,
+                to: Utc.timestamp_millis_opt(row.ends).single()?,
+            };
             Some(Known {
-                window: Window {
-                    from: Utc.timestamp_millis_opt(row.begins).single()?,
-                    to: Utc.timestamp_millis_opt(row.ends).single()?,
-                },
+                window,
                 state: State::parse(&row.state)?,
                 sql_hash: row.sql_hash,
                 contents: Contents {
                     rows: row.rows,
                     checksum: row.checksum,
                 },
-                whole: row.whole,
+                // a whole table has no end to wait for
+                whole: row.whole || window == Window::EVERYTHING,
             })
         });
         Ok(known.collect())

@@ -7,7 +7,7 @@
 //!
 //! | | modules | may import |
 //! |---|---|---|
-//! | declarations | `config`, `job` (read by `document`, faults gathered by `fault`) | pure code |
+//! | declarations | `config`, `job` (read by `document`, faults gathered by `fault`, chosen by `select`) | pure code |
 //! | pure: no clock, socket or file | `envelope`, `column`, `batch`, `budget`, `checkpoint`, `window`, `cron`, `error` | each other |
 //! | edges | `source` (Kafka), `sink` (ClickHouse), `lease`, `ledger`, `freshness`, `migrate`, `catalog` (PostgreSQL), `snapshot` (its rows), `connectors` (Kafka Connect), `registry` (Avro's schemas) | declarations, pure code, other edges |
 //! | flows | `ingest`, `evolve`, `discover`, `dlq`, `replay`, `verify`, `resync`, `gold`, `backfill`, `schedule` | everything above; not each other, except that `schedule` calls `gold`, which `backfill` plans for, that `ingest` calls `evolve` and `discover`, and that `dlq` and `replay` write through ingest's `Target` |
@@ -47,6 +47,7 @@ pub mod registry;
 pub mod replay;
 pub mod resync;
 pub mod schedule;
+pub mod select;
 pub mod shutdown;
 pub mod sink;
 pub mod snapshot;

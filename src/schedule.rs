@@ -82,6 +82,7 @@ impl Scheduler {
     /// What one fire does; `Err` is a run that could not even be written down, or a signal.
     pub async fn fire(&self, job: &GoldJob, fire: DateTime<Utc>) -> Result<Ending> {
         let window = last_complete(job, fire);
+        let windows = job.looking_back(window);
         let mut run = Run::new(&job.name, "schedule");
         run.scheduled_for = Some(fire);
         let label = job.calendar.label(window);
@@ -89,7 +90,7 @@ impl Scheduler {
             if error.kind() == Kind::NotFresh {
                 tracing::warn!(job = job.name, window = label, %error, "gave up waiting");
             }
-            let ended = ending(1, &Err(error));
+            let ended = ending(windows.len(), &Err(error));
             run.write(&self.clickhouse, &self.config.clickhouse.ops, &ended, true)
                 .await?;
             return match self.shutdown.requested() {
@@ -97,10 +98,15 @@ impl Scheduler {
                 None => Ok(ended),
             };
         }
-        tracing::info!(job = job.name, window = label, "building");
+        tracing::info!(
+            job = job.name,
+            window = label,
+            before = windows.len() - 1,
+            "building"
+        );
         let work = Work {
             job,
-            windows: &[window],
+            windows: &windows,
             pace: Pace(1),
             run,
             terminal: false,
@@ -112,7 +118,7 @@ impl Scheduler {
             Err(error) if matches!(error.kind(), Kind::Terminated | Kind::Interrupted) => {
                 Err(error)
             }
-            result => Ok(ending(1, &result)),
+            result => Ok(ending(windows.len(), &result)),
         }
     }
 
@@ -125,9 +131,10 @@ impl Scheduler {
     ) -> Result<()> {
         let deadline = fire + job.grace;
         let ops = &self.config.clickhouse.ops;
+        let input = job.calendar.input_of(window, fire);
         loop {
             let missing =
-                match freshness::of_window(&self.clickhouse, ops, &self.jobs, job, window).await {
+                match freshness::of_window(&self.clickhouse, ops, &self.jobs, job, input).await {
                     Ok(Freshness::Complete) => return Ok(()),
                     Ok(Freshness::Waiting(what)) => what,
                     Err(error) if error.kind() == Kind::Unreachable => error.to_string(),

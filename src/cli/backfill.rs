@@ -39,13 +39,9 @@ pub struct Args {
 pub async fn run(args: Args, context: Context) -> Result<Outcome> {
     let (config, jobs) = context.declarations()?;
     let selected = jobs.select_gold(std::slice::from_ref(&args.job))?;
-    let Some(job) = selected.first() else {
+    let Some((job, windows)) = args.range.windows(&selected)?.pop() else {
         return Ok(Outcome::done("noop"));
     };
-    let windows = args
-        .range
-        .range()?
-        .windows(job.calendar, args.range.limits())?;
     show_expansion(&context, job, &windows);
     let clickhouse = ClickHouse::connect(&config.clickhouse).await?;
     let ledger = Ledger::new(&clickhouse, &config.clickhouse.ops, &job.name);

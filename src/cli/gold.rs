@@ -3,6 +3,7 @@
 use chrono::Utc;
 use serde_json::{Value, json};
 
+use super::selection::Selection;
 use super::{Context, Outcome, out};
 use crate::error::{Error, Kind, Result};
 use crate::freshness::{self, Freshness};
@@ -19,13 +20,13 @@ Examples:
   bullion gold orders_by_day --from 2025-03-01 --to 2025-04-01        the 31 days of March
   bullion gold orders_by_day --from 2025-03-01 --through 2025-03-31   the same
   bullion gold --last 7d                                              every job
+  bullion gold customers_now                                          a whole table has no range
 
 Dates mean the job's zone; instants such as 2025-03-01T00:00:00Z have to be edges of a window.
 A window is replaced as a whole: built twice, it is the same.")]
 pub struct Args {
-    /// Gold jobs to build; all of them where none is named
-    #[arg(value_name = "JOB")]
-    jobs: Vec<String>,
+    #[command(flatten)]
+    selection: Selection,
     #[command(flatten)]
     range: RangeArgs,
     /// Exit 75 where a source has not passed the end of the windows yet, as `bullion schedule` would wait
@@ -62,9 +63,41 @@ pub struct RangeArgs {
     /// Build a window that has not ended yet
     #[arg(long)]
     allow_incomplete: bool,
+    /// Build the windows before the range too that each job's `lookback` names, as --last does
+    #[arg(long)]
+    lookback: bool,
 }
 
 impl RangeArgs {
+    /// Each job with its windows, oldest first; all of them are resolved before any SQL.
+    pub fn windows<'j>(&self, jobs: &'j [GoldJob]) -> Result<Vec<(&'j GoldJob, Vec<Window>)>> {
+        let only_tables = jobs.iter().all(GoldJob::is_whole_table);
+        let resolve = |job: &'j GoldJob| match job.is_whole_table() {
+            // a range is for the other jobs of the selection, and refused where there is none
+            true if !only_tables || !self.is_given() => Ok((job, vec![Window::EVERYTHING])),
+            _ => Ok((job, self.windows_of(job)?)),
+        };
+        jobs.iter().map(resolve).collect()
+    }
+
+    fn windows_of(&self, job: &GoldJob) -> Result<Vec<Window>> {
+        let range = self.range()?;
+        let windows = range.windows(job.calendar, self.limits())?;
+        match windows.split_first() {
+            Some((first, rest)) if self.lookback || matches!(range, Range::Last(_)) => {
+                let mut all = job.looking_back(*first);
+                all.extend(rest);
+                Ok(all)
+            }
+            _ => Ok(windows),
+        }
+    }
+
+    pub fn is_given(&self) -> bool {
+        let given = [&self.date, &self.from, &self.to, &self.through, &self.last];
+        given.into_iter().any(Option::is_some)
+    }
+
     pub fn range(&self) -> Result<Range> {
         let text = |option: &Option<String>| option.clone();
         match (text(&self.date), text(&self.from), text(&self.last)) {
@@ -97,19 +130,12 @@ fn usage(message: &str) -> Error {
 
 pub async fn run(args: Args, context: Context) -> Result<Outcome> {
     let (config, declared) = context.declarations()?;
-    let jobs = declared.select_gold(&args.jobs)?;
+    let jobs = args.selection.gold(&declared)?;
     if jobs.is_empty() {
         return Err(Error::new(Kind::Config, "there is no gold job to build")
             .advise("`bullion new gold NAME` writes one"));
     }
-    let range = args.range.range()?;
-    let limits = args.range.limits();
-    // every range is resolved before any SQL
-    let mut plan = Vec::new();
-    for job in &jobs {
-        let windows = range.windows(job.calendar, limits)?;
-        plan.push((job, windows));
-    }
+    let plan = args.range.windows(&jobs)?;
     for (job, windows) in &plan {
         show_expansion(&context, job, windows);
     }
@@ -126,7 +152,8 @@ pub async fn run(args: Args, context: Context) -> Result<Outcome> {
         }
         if let (true, Some(last)) = (args.if_complete, windows.last()) {
             let ops = &config.clickhouse.ops;
-            let found = freshness::of_window(&clickhouse, ops, &declared, job, *last).await?;
+            let input = job.calendar.input_of(*last, Utc::now());
+            let found = freshness::of_window(&clickhouse, ops, &declared, job, input).await?;
             if let Freshness::Waiting(what) = found {
                 let message = format!("gold job {} was not built: {what}", job.name);
                 told.note(job, Err(Error::new(Kind::NotFresh, message)));
@@ -157,16 +184,19 @@ pub fn show_expansion(context: &Context, job: &GoldJob, windows: &[Window]) {
         return;
     };
     let calendar = job.calendar;
-    let text = format!(
-        "{}: {} window{} of one {} in {}, [{}, {})",
-        job.name,
-        windows.len(),
-        if windows.len() == 1 { "" } else { "s" },
-        calendar.grain,
-        calendar.zone,
-        calendar.show(first.from),
-        calendar.show(last.to)
-    );
+    let text = match job.is_whole_table() {
+        true => format!("{}: the whole table", job.name),
+        false => format!(
+            "{}: {} window{} of one {} in {}, [{}, {})",
+            job.name,
+            windows.len(),
+            if windows.len() == 1 { "" } else { "s" },
+            calendar.grain,
+            calendar.zone,
+            calendar.show(first.from),
+            calendar.show(last.to)
+        ),
+    };
     match context.output {
         out::Format::Text => out::line(text),
         out::Format::Json => tracing::info!("{text}"),

@@ -2,21 +2,27 @@
 
 use serde_json::{Value, json};
 
+use super::selection::Selection;
 use super::{Context, Outcome, out};
 use crate::error::Result;
-use crate::job::{GoldJob, in_dependency_order};
+use crate::job::GoldJob;
 
 /// Raised when a field changes its meaning.
 const VERSION: u8 = 1;
 
 #[derive(clap::Args)]
 #[command(after_help = "\
-Example: bullion manifest --output json > manifest.json")]
-pub struct Args {}
+Examples:
+  bullion manifest --output json > manifest.json
+  bullion manifest --select tag:daily --output json   a scheduler that runs only these")]
+pub struct Args {
+    #[command(flatten)]
+    selection: Selection,
+}
 
-pub fn run(_: Args, context: Context) -> Result<Outcome> {
+pub fn run(args: Args, context: Context) -> Result<Outcome> {
     let (config, jobs) = context.declarations()?;
-    let gold = in_dependency_order(&jobs.gold);
+    let gold = args.selection.gold(&jobs)?;
     if context.output == out::Format::Text {
         let rows = gold.iter().map(|job| {
             vec![
@@ -28,9 +34,13 @@ pub fn run(_: Args, context: Context) -> Result<Outcome> {
                     .map_or("", |line| line.as_str())
                     .to_owned(),
                 depends_on(job).join(", "),
+                job.tags.join(", "),
             ]
         });
-        out::table(&["job", "grain", "zone", "schedule", "depends on"], rows);
+        out::table(
+            &["job", "grain", "zone", "schedule", "depends on", "tags"],
+            rows,
+        );
     }
     let described: Vec<Value> = gold
         .iter()
@@ -49,7 +59,9 @@ fn describe(database: &str, job: &GoldJob) -> Value {
         "zone": job.calendar.zone.name(),
         "schedule": job.schedule.as_ref().map(crate::cron::Schedule::as_str),
         "grace_seconds": job.grace.as_secs(),
+        "lookback": job.lookback.map(|span| span.to_string()),
         "depends_on": depends_on(job),
+        "tags": job.tags,
         "audits": job.audits.iter().map(|audit| audit.name.as_str()).collect::<Vec<_>>(),
         "sql_hash": job.sql_hash,
     })

@@ -16,6 +16,7 @@ pub mod out;
 mod replay;
 mod resync;
 mod schedule;
+mod selection;
 mod sql;
 mod types;
 mod verify;

@@ -71,7 +71,12 @@ fn upcoming(jobs: &Jobs, count: u8, context: &Context) -> Outcome {
                 break;
             };
             let window = last_complete(job, fire);
-            fires.push((fire, job, job.calendar.label(window)));
+            let label = job.calendar.label(window);
+            let label = match job.looking_back(window).len() - 1 {
+                0 => label,
+                before => format!("{label} and {before} before"),
+            };
+            fires.push((fire, job, label));
             after = fire;
         }
     }

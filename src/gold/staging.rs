@@ -143,7 +143,7 @@ impl Session<'_> {
         );
         Err(Error::new(Kind::Query, message).advise(format!(
             "`{}` must lie in [from, to) for every row: compare the SELECT's WHERE and the job's zone",
-            self.job.time_column
+            self.job.time_column.as_deref().unwrap_or_default()
         )))
     }
 

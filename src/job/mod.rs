@@ -6,8 +6,8 @@ mod silver;
 use std::path::{Path, PathBuf};
 
 pub use gold::{
-    Audit, Check, Dependency, GoldJob, STAGING, STAGING_INFIX, Severity, in_dependency_order,
-    partition_expression, partition_id,
+    Audit, Check, Dependency, GoldJob, STAGING, STAGING_INFIX, Severity, WHOLE_TABLE,
+    in_dependency_order, partition_expression, partition_id,
 };
 pub use silver::{
     Added, Column, DeletePolicy, Deletes, Encoding, Extra, Flattened, Format, LookupMiss, Mask,
@@ -233,4 +233,4 @@ fn check_topics(silver: &[SilverJob], jobs: &Path, faults: &Faults) {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -1,7 +1,7 @@
 use super::*;
 use crate::column::Type;
 
-fn load(files: &[(&str, &str)]) -> Result<Jobs> {
+pub(crate) fn load(files: &[(&str, &str)]) -> Result<Jobs> {
     let folder = tempfile::tempdir().unwrap();
     for (name, text) in files {
         let file = folder.path().join("jobs").join(name);

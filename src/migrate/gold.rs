@@ -7,7 +7,7 @@ use super::Change;
 use super::silver::qualified;
 use crate::column::Type;
 use crate::error::{Context as _, Error, Kind, Result};
-use crate::job::{GoldJob, partition_expression};
+use crate::job::{GoldJob, WHOLE_TABLE, partition_expression};
 use crate::sink::clickhouse::{ClickHouse, literal, quote};
 
 #[derive(Row, Deserialize, Clone, Debug, PartialEq, Eq)]
@@ -103,7 +103,7 @@ struct Declared {
 
 fn declared(job: &GoldJob, selected: &[TargetColumn]) -> Result<Declared> {
     let mismatch = |message: String| Error::new(Kind::Mismatch, message);
-    for wanted in job.order_by.iter().chain([&job.time_column]) {
+    for wanted in job.order_by.iter().chain(&job.time_column) {
         let Some(column) = selected.iter().find(|column| column.name == *wanted) else {
             let names = selected.iter().map(|column| column.name.as_str());
             let near = crate::fault::suggestion(wanted, names);
@@ -119,19 +119,24 @@ fn declared(job: &GoldJob, selected: &[TargetColumn]) -> Result<Declared> {
             .advise("wrap it in assumeNotNull(…) or ifNull(…, …) in the SELECT"));
         }
     }
-    let time = selected
-        .iter()
-        .find(|column| column.name == job.time_column);
-    let kind = time.map_or("", |column| column.r#type.as_str());
-    let partition_key = Type::parse(kind)
-        .and_then(|kind| partition_expression(job.calendar, &quote(&job.time_column), &kind))
-        .map_err(|reason| mismatch(format!("time_column `{}`: {reason}", job.time_column)))?;
+    let partition_key = match &job.time_column {
+        Some(time) => partition_key(job, time, selected).map_err(mismatch)?,
+        None => WHOLE_TABLE.to_owned(),
+    };
     let sorting: Vec<String> = job.order_by.iter().map(|name| quote(name)).collect();
     Ok(Declared {
         columns: selected.to_vec(),
         partition_key,
         sorting_key: sorting.join(", "),
     })
+}
+
+/// How the time column cuts the target into one partition for each window.
+fn partition_key(job: &GoldJob, time: &str, selected: &[TargetColumn]) -> Result<String, String> {
+    let column = selected.iter().find(|column| column.name == time);
+    Type::parse(column.map_or("", |column| column.r#type.as_str()))
+        .and_then(|kind| partition_expression(job.calendar, &quote(time), &kind))
+        .map_err(|reason| format!("time_column `{time}`: {reason}"))
 }
 
 fn create_table(
@@ -183,9 +188,14 @@ async fn existing(clickhouse: &ClickHouse, database: &str, name: &str) -> Result
         "SELECT name, type FROM system.columns WHERE {place} table = {} ORDER BY position",
         literal(name)
     );
+    // a table made without PARTITION BY is what PARTITION BY tuple() makes
+    let partition_key = match table.partition_key.as_str() {
+        "" => WHOLE_TABLE.to_owned(),
+        _ => table.partition_key,
+    };
     Ok(Some(Existing {
         engine: table.engine,
-        partition_key: table.partition_key,
+        partition_key,
         sorting_key: table.sorting_key,
         columns: clickhouse.all(&sql).await?,
     }))

@@ -6,6 +6,7 @@
 //! ```
 
 mod range;
+mod span;
 
 use std::fmt;
 
@@ -16,6 +17,7 @@ use chrono::{
 use chrono_tz::Tz;
 
 pub use range::{Bounds, Limits, MOST_WINDOWS, Range, instant};
+pub use span::Span;
 
 /// How much time one window, and so one partition of the target, covers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -24,14 +26,17 @@ pub enum Grain {
     Day,
     Week,
     Month,
+    /// all of it at once: the target has no partitions, and time no part in it
+    Table,
 }
 
 impl Grain {
-    pub const WORDS: [(&'static str, Grain); 4] = [
+    pub const WORDS: [(&'static str, Grain); 5] = [
         ("hour", Grain::Hour),
         ("day", Grain::Day),
         ("week", Grain::Week),
         ("month", Grain::Month),
+        ("table", Grain::Table),
     ];
 }
 
@@ -49,6 +54,20 @@ pub struct Window {
     pub to: DateTime<Utc>,
 }
 
+impl Window {
+    /// The one window of a whole table: all that ClickHouse's dates reach, so that every row lies in it.
+    pub const EVERYTHING: Window = Window {
+        from: DateTime::UNIX_EPOCH,
+        to: match DateTime::from_timestamp(LAST_SECOND, 0) {
+            Some(end) => end,
+            None => DateTime::<Utc>::MAX_UTC,
+        },
+    };
+}
+
+/// 2149-01-01T00:00:00Z: ClickHouse's Date ends within that year.
+const LAST_SECOND: i64 = 5_648_745_600;
+
 /// The windows of one grain in one zone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Calendar {
@@ -59,6 +78,9 @@ pub struct Calendar {
 impl Calendar {
     /// The window that an instant lies in.
     pub fn window_at(&self, instant: DateTime<Utc>) -> Window {
+        if self.grain == Grain::Table {
+            return Window::EVERYTHING;
+        }
         let from = self.start_at(instant);
         let to = self.end_of(from);
         Window { from, to }
@@ -70,8 +92,22 @@ impl Calendar {
         Window { from, to }
     }
 
+    /// The window before; a whole table has none but itself.
     pub fn before(&self, window: Window) -> Window {
         self.window_at(window.from - Duration::milliseconds(1))
+    }
+
+    /// The stretch of time that the input of a window has to have passed: the window itself; for a whole table all time
+    /// up to the last midnight, because its input never ends.
+    pub fn input_of(&self, window: Window, now: DateTime<Utc>) -> Window {
+        if self.grain != Grain::Table {
+            return window;
+        }
+        let midnight = midnight(now.with_timezone(&self.zone).date_naive());
+        Window {
+            from: window.from,
+            to: first_instant(self.zone, midnight),
+        }
     }
 
     pub fn is_edge(&self, instant: DateTime<Utc>) -> bool {
@@ -91,8 +127,11 @@ impl Calendar {
     }
 
     fn end_of(&self, from: DateTime<Utc>) -> DateTime<Utc> {
-        if self.grain == Grain::Hour {
-            return from + Duration::hours(1);
+        match self.grain {
+            Grain::Hour => return from + Duration::hours(1),
+            // what comes after everything: walks over windows end here
+            Grain::Table => return DateTime::<Utc>::MAX_UTC,
+            Grain::Day | Grain::Week | Grain::Month => {}
         }
         let mut date = self.first_date(from.with_timezone(&self.zone).date_naive());
         loop {
@@ -108,7 +147,7 @@ impl Calendar {
     /// First date of the day, week or month that holds `date`.
     fn first_date(&self, date: NaiveDate) -> NaiveDate {
         match self.grain {
-            Grain::Hour | Grain::Day => date,
+            Grain::Hour | Grain::Day | Grain::Table => date,
             Grain::Week => date - Days::new(u64::from(date.weekday().num_days_from_monday())),
             Grain::Month => date.with_day(1).unwrap_or(date),
         }
@@ -116,7 +155,7 @@ impl Calendar {
 
     fn next_date(&self, date: NaiveDate) -> NaiveDate {
         match self.grain {
-            Grain::Hour | Grain::Day => date + Days::new(1),
+            Grain::Hour | Grain::Day | Grain::Table => date + Days::new(1),
             Grain::Week => date + Days::new(7),
             Grain::Month => date + Months::new(1),
         }
@@ -130,6 +169,7 @@ impl Calendar {
             Grain::Day => local.format("%Y-%m-%d").to_string(),
             Grain::Week => local.format("week of %Y-%m-%d").to_string(),
             Grain::Month => local.format("%Y-%m").to_string(),
+            Grain::Table => "whole table".to_owned(),
         }
     }
 

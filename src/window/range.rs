@@ -1,9 +1,9 @@
 //! What `--date`, `--from/--to`, `--through` and `--last` mean, and every range that is refused.
 
-use chrono::{DateTime, Days, Duration, Months, NaiveDate, Utc};
+use chrono::{DateTime, Days, Duration, NaiveDate, Utc};
 use chrono_tz::Tz;
 
-use super::{Calendar, Grain, Window, first_instant, midnight};
+use super::{Calendar, Grain, Span, Window, first_instant, midnight};
 use crate::error::{Error, Kind, Result};
 
 /// Ten years of days: more than that in one command is a slip of the pen unless said otherwise.
@@ -44,6 +44,12 @@ pub struct Bounds {
 impl Range {
     /// The windows of this range, oldest first, never none.
     pub fn windows(&self, calendar: Calendar, limits: Limits) -> Result<Vec<Window>> {
+        if calendar.grain == Grain::Table {
+            return Err(usage(format!(
+                "{self}: the whole table is one window, and no range"
+            ))
+            .advise("leave the range out: `bullion gold JOB` builds the table anew"));
+        }
         let bounds = self.bounds(calendar, limits.now)?;
         self.refuse_senseless(calendar, bounds, limits)?;
         let most = if limits.large {
@@ -238,35 +244,13 @@ fn in_calendar(option: &str, text: &str, date: NaiveDate) -> Result<()> {
 
 /// The windows that ended at or before now, back by a whole number of days (hours, weeks, months).
 fn last(text: &str, calendar: Calendar, now: DateTime<Utc>) -> Result<Bounds> {
-    let malformed = || {
+    let span = Span::parse(text).ok_or_else(|| {
         usage(format!("--last {text} is no span of time"))
             .advise("write a number and h, d, w or mo, such as 7d")
-    };
-    let unit = text.trim_start_matches(|c: char| c.is_ascii_digit());
-    let number: u32 = text
-        .strip_suffix(unit)
-        .and_then(|digits| digits.parse().ok())
-        .ok_or_else(malformed)?;
+    })?;
     let to = calendar.window_at(now).from;
-    let wall = to.with_timezone(&calendar.zone).naive_local();
-    let days = |days: u32| wall.checked_sub_days(Days::new(u64::from(days)));
-    let from = match unit {
-        "h" if calendar.grain == Grain::Hour => {
-            to.checked_sub_signed(Duration::hours(i64::from(number)))
-        }
-        "h" => None,
-        "d" => days(number).map(|wall| first_instant(calendar.zone, wall)),
-        "w" => number
-            .checked_mul(7)
-            .and_then(days)
-            .map(|wall| first_instant(calendar.zone, wall)),
-        "mo" => wall
-            .checked_sub_months(Months::new(number))
-            .map(|wall| first_instant(calendar.zone, wall)),
-        _ => return Err(malformed()),
-    };
-    match from {
-        Some(from) if calendar.is_edge(from) => {
+    match span.before(calendar, to) {
+        Some(from) => {
             in_calendar("--last", text, from.date_naive())?;
             Ok(Bounds { from, to })
         }

@@ -227,3 +227,100 @@ fn hours_are_refused_only_where_a_zone_moves_by_half_an_hour() {
     assert!(calendar(Grain::Hour, "Europe/Berlin").cuts_whole_hours());
     assert!(!calendar(Grain::Hour, "Australia/Lord_Howe").cuts_whole_hours());
 }
+
+#[test]
+fn a_whole_table_is_one_window_and_no_range() {
+    let table = calendar(Grain::Table, "Europe/Berlin");
+    let window = table.window_at(at("2024-03-31T12:00:00Z"));
+    assert_eq!(window, Window::EVERYTHING);
+    assert_eq!(window.to, at("2149-01-01T00:00:00Z"));
+    assert_eq!(table.label(window), "whole table");
+    // a walk over windows ends behind it
+    assert!(table.after(window).from >= window.to);
+    assert!(refusal(&Range::Last("7d".to_owned()), table).contains("leave the range out"));
+    // its input is what the last midnight of its zone has behind it
+    let input = table.input_of(window, at("2024-03-31T12:00:00Z"));
+    assert_eq!(input.to, at("2024-03-30T23:00:00Z"));
+    let day = calendar(Grain::Day, "Europe/Berlin").window_at(input.from);
+    assert_eq!(
+        calendar(Grain::Day, "UTC").input_of(day, at("2024-03-31T12:00:00Z")),
+        day
+    );
+}
+
+#[test]
+fn a_span_looks_back_on_whole_windows_over_every_change_of_clocks() {
+    for (grain, zone, at_, span, windows) in [
+        (Grain::Day, "UTC", "2024-03-31T12:00:00Z", "3d", 4),
+        (
+            Grain::Day,
+            "Europe/Berlin",
+            "2024-03-31T12:00:00Z",
+            "2w",
+            15,
+        ),
+        (
+            Grain::Day,
+            "Europe/Berlin",
+            "2024-03-31T12:00:00Z",
+            "1mo",
+            32,
+        ),
+        // the day before has 25 hours, the next example's 23
+        (
+            Grain::Hour,
+            "Europe/Berlin",
+            "2024-10-28T00:30:00+01:00",
+            "1d",
+            26,
+        ),
+        (
+            Grain::Hour,
+            "Europe/Berlin",
+            "2024-04-01T00:30:00+02:00",
+            "1d",
+            24,
+        ),
+        (
+            Grain::Hour,
+            "Europe/Berlin",
+            "2024-10-28T00:30:00+01:00",
+            "24h",
+            25,
+        ),
+        (
+            Grain::Week,
+            "Europe/Berlin",
+            "2024-11-01T12:00:00Z",
+            "14d",
+            3,
+        ),
+        (
+            Grain::Month,
+            "America/Havana",
+            "2024-11-15T12:00:00Z",
+            "2mo",
+            3,
+        ),
+    ] {
+        let calendar = calendar(grain, zone);
+        let last = calendar.window_at(at(at_));
+        let span = Span::parse(span).unwrap();
+        assert!(span.fits(grain), "{span} {grain}");
+        let found = calendar.looking_back(last, span);
+        assert_eq!(found.len(), windows, "{span} {grain} {zone}");
+        assert_eq!(found.last(), Some(&last));
+        assert!(found.windows(2).all(|pair| pair[0].to == pair[1].from));
+    }
+    for (grain, span) in [
+        (Grain::Day, "3h"),
+        (Grain::Week, "3d"),
+        (Grain::Week, "1mo"),
+        (Grain::Month, "4w"),
+        (Grain::Table, "1d"),
+    ] {
+        assert!(!Span::parse(span).unwrap().fits(grain), "{span} {grain}");
+    }
+    assert_eq!(Span::parse("3 days"), None);
+    assert_eq!(Span::parse("d"), None);
+}

@@ -97,6 +97,134 @@ async fn every_grain_builds_each_of_its_windows_over_a_change_of_clocks() {
 }
 
 #[tokio::test]
+async fn weeks_months_and_hours_of_every_kind_of_zone_hold_their_own_rows() {
+    let project = events().await;
+    let dates = "toDateTime(at, 'UTC')";
+    // Havana's clocks go back at midnight, Azores' forward at midnight, St John's are half an hour off, Lord Howe's move by
+    // half an hour, Apia's once left a day out
+    for (job, grain, zone, range, windows) in [
+        ("havana", "day", "America/Havana", "--date 2024-11-03", 1),
+        ("howe", "day", "Australia/Lord_Howe", "--date 2024-10-06", 1),
+        (
+            "howe_week",
+            "week",
+            "Australia/Lord_Howe",
+            "--from 2024-10-07 --to 2024-10-21",
+            2,
+        ),
+        ("john", "hour", "America/St_Johns", "--date 2024-11-03", 25),
+        (
+            "month",
+            "month",
+            "America/Havana",
+            "--from 2024-11-01 --to 2024-12-01",
+            1,
+        ),
+    ] {
+        project.job(
+            job,
+            &format!("grain = \"{grain}\"\nzone = \"{zone}\""),
+            dates,
+        );
+        project.run("migrate").await.exits(0);
+        let command = format!("gold {job} {range} --output json");
+        let built = project.run(&command).await.exits(0).json();
+        assert_eq!(built["built"], windows, "{job}: {built}");
+        // ClickHouse's own word on which rows the dates hold: whole local days, the last one exclusive
+        let mut bounds = range
+            .split_whitespace()
+            .filter(|word| word.starts_with("20"));
+        let from = bounds.next().unwrap();
+        let until = match bounds.next() {
+            Some(to) => format!("toDate('{to}')"),
+            None => format!("toDate('{from}') + 1"),
+        };
+        let inside = format!(
+            "SELECT count() FROM events WHERE toDate(at, '{zone}') >= '{from}' AND toDate(at, '{zone}') < {until}"
+        );
+        let expected = project.ask(&inside).await;
+        let found = project.ask(&format!("SELECT sum(n) FROM gold.{job}")).await;
+        assert_eq!(found, expected, "{job}");
+    }
+}
+
+#[tokio::test]
+async fn a_whole_table_is_built_without_a_range_and_replaced_as_one() {
+    let project = events().await;
+    let head = "grain = \"table\"\norder_by = [\"hour\"]\n";
+    project.write("jobs/gold/profile.toml", head);
+    let sql = "SELECT toHour(at) AS hour, count() AS n FROM events GROUP BY hour";
+    project.write("jobs/gold/profile.sql", sql);
+    project.job("daily", "grain = \"day\"", "toDate(at)");
+    project.run("migrate").await.exits(0);
+    assert_eq!(
+        project.run("migrate").await.exits(0).stdout,
+        "nothing to change\n"
+    );
+    let refused = project.run("gold profile --date 2024-10-05").await.exits(2);
+    assert!(
+        refused.text().contains("leave the range out"),
+        "{}",
+        refused.text()
+    );
+    let built = project
+        .run("gold profile --output json")
+        .await
+        .exits(0)
+        .json();
+    assert_eq!((&built["built"], &built["rows"]), (&1.into(), &24.into()));
+    let again = project
+        .run("gold profile --output json")
+        .await
+        .exits(0)
+        .json();
+    assert_eq!(again["unchanged"], 1, "{again}");
+    // what left the source leaves the table; beside other jobs the range is theirs
+    project.sql("TRUNCATE TABLE events").await;
+    project
+        .sql("INSERT INTO events VALUES ('2024-10-05 07:00:00', 1)")
+        .await;
+    let both = project
+        .run("gold --date 2024-10-05 --output json")
+        .await
+        .exits(0)
+        .json();
+    assert_eq!(both["built"], 2, "{both}");
+    assert_eq!(
+        project.ask("SELECT hour, n FROM gold.profile").await,
+        "7\t1"
+    );
+    project.sql("TRUNCATE TABLE events").await;
+    project.run("gold profile").await.exits(0);
+    assert_eq!(project.ask("SELECT count() FROM gold.profile").await, "0");
+    let ledger =
+        "SELECT window_from, window_to, partition, state FROM ops.windows WHERE job = 'profile'";
+    assert_eq!(
+        project.ask(ledger).await,
+        "1970-01-01 00:00:00.000\t2149-01-01 00:00:00.000\tall\tdone"
+    );
+}
+
+#[tokio::test]
+async fn the_last_windows_take_in_those_that_a_job_looks_back_on() {
+    let project = events().await;
+    let head = "grain = \"day\"\nlookback = \"3d\"";
+    project.job("daily", head, "toDate(at)");
+    project.run("migrate").await.exits(0);
+    let windows = async |range: &str| {
+        let command = format!("gold daily {range} --output json");
+        project.run(&command).await.exits(0).json()["windows"].clone()
+    };
+    assert_eq!(windows("--last 1d").await, 4);
+    assert_eq!(windows("--last 2d").await, 5);
+    // a range that a person names is that range
+    assert_eq!(windows("--date 2024-10-05").await, 1);
+    assert_eq!(windows("--date 2024-10-05 --lookback").await, 4);
+    let found = project.ask("SELECT count() FROM ops.windows WHERE window_from < '2024-11-01'");
+    assert_eq!(found.await, "4");
+}
+
+#[tokio::test]
 async fn a_change_that_only_turns_null_into_a_value_is_a_change() {
     let project = events().await;
     project.job("daily", "grain = \"day\"", "toDate(at)");

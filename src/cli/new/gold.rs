@@ -90,7 +90,7 @@ fn declared(source: &str, exists: bool) -> String {
         r#"# One row per day, rebuilt a window at a time: the same result however often it runs.
 # The SELECT stands beside this file, under the same name with .sql.
 
-# a window is one partition of the target: hour, day, week or month
+# a window is one partition of the target: hour, day, week or month; or table: all of it at once
 grain = "day"
 # the column of the SELECT that places a row in its window
 time_column = "day"
@@ -103,6 +103,10 @@ order_by = ["day"]
 # schedule = "15 1 * * *"
 # how long it waits for the window to be complete
 # grace = "6h"
+# a scheduled build and `gold --last` build the windows of so much time before, too
+# lookback = "3d"
+# words to select it by: `bullion gold --select tag:daily --last 7d`
+# tags = ["daily"]
 # what must be there, and complete, first
 {depends_on}
 

@@ -8,11 +8,11 @@ mod sql;
 use std::time::Duration;
 
 use crate::cron::Schedule;
-use crate::window::Calendar;
+use crate::window::{Calendar, Grain, Span, Window};
 
 pub(super) use order::check_dependencies;
 pub use order::in_dependency_order;
-pub use partition::{partition_expression, partition_id};
+pub use partition::{WHOLE_TABLE, partition_expression, partition_id};
 pub(super) use read::{Declaration, read};
 
 /// One validated pair `jobs/gold/<name>.toml` + `<name>.sql`. The target is `gold.<name>`.
@@ -21,13 +21,17 @@ pub struct GoldJob {
     pub name: String,
     /// grain and zone: one window is one partition of the target
     pub calendar: Calendar,
-    /// the column of the target that places a row in its window
-    pub time_column: String,
+    /// the column of the target that places a row in its window; none where the whole table is the window
+    pub time_column: Option<String>,
     pub order_by: Vec<String>,
     pub schedule: Option<Schedule>,
     /// how long a fire waits for its window to be complete
     pub grace: Duration,
+    /// a scheduled build and one of the last windows take in those that begin within this span before them
+    pub lookback: Option<Span>,
     pub depends_on: Vec<Dependency>,
+    /// words of the user's own to select the job by
+    pub tags: Vec<String>,
     pub audits: Vec<Audit>,
     /// the SELECT as it stands in the file, without a closing `;`
     pub sql: String,
@@ -35,7 +39,21 @@ pub struct GoldJob {
     pub sql_hash: String,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+impl GoldJob {
+    /// The windows that this one stands for where a clock chose it: with those that the job looks back on.
+    pub fn looking_back(&self, window: Window) -> Vec<Window> {
+        match self.lookback {
+            Some(span) => self.calendar.looking_back(window, span),
+            None => vec![window],
+        }
+    }
+
+    pub fn is_whole_table(&self) -> bool {
+        self.calendar.grain == Grain::Table
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Dependency {
     Silver(String),
     Gold(String),

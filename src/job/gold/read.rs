@@ -11,7 +11,7 @@ use super::{Audit, Check, Dependency, GoldJob, STAGING, STAGING_INFIX, Severity}
 use crate::cron::Schedule;
 use crate::document::Section;
 use crate::fault::Faults;
-use crate::window::{Calendar, Grain};
+use crate::window::{Calendar, Grain, Span};
 
 /// A source that is silent for longer than this is somebody's problem, not a wait.
 const DEFAULT_GRACE: Duration = Duration::from_secs(6 * 60 * 60);
@@ -35,7 +35,7 @@ pub(in crate::job) fn read(declared: &Declaration<'_>, root: Section<'_>) -> Opt
         root.required_text("grain");
     }
     let grain = root.choice("grain", &Grain::WORDS);
-    let time_column = root.required_text("time_column");
+    let time_column = time_column(&root, grain);
     let zone = zone(&root, declared.zone);
     let order_by = root.texts("order_by");
     if order_by.is_empty() {
@@ -46,7 +46,9 @@ pub(in crate::job) fn read(declared: &Declaration<'_>, root: Section<'_>) -> Opt
     }
     let schedule = schedule(&root);
     let grace = root.duration("grace").unwrap_or(DEFAULT_GRACE);
+    let lookback = lookback(&root, grain);
     let depends_on = dependencies(&root);
+    let tags = tags(&root);
     let audits: Vec<Audit> = root
         .sections("audits")
         .into_iter()
@@ -67,22 +69,79 @@ pub(in crate::job) fn read(declared: &Declaration<'_>, root: Section<'_>) -> Opt
             format!("the clocks of {zone} move by less than an hour: hours cannot be its windows");
         root.fault(root.text("zone").map_or(0, |zone| zone.line), message);
     }
-    let sql = select(declared);
+    let sql = select(declared, grain);
     root.finish();
     let mut job = GoldJob {
         name: declared.name.to_owned(),
         calendar: calendar?,
-        time_column: time_column?.value,
+        time_column: match grain? {
+            Grain::Table => None,
+            _ => Some(time_column?),
+        },
         order_by: order_by.into_iter().map(|column| column.value).collect(),
         schedule,
         grace,
+        lookback,
         depends_on,
+        tags,
         audits,
         sql: sql?,
         sql_hash: String::new(),
     };
     job.sql_hash = fingerprint(&job);
     Some(job)
+}
+
+/// Every row of a whole table lies in its one window, so that no column has to say which.
+fn time_column(root: &Section<'_>, grain: Option<Grain>) -> Option<String> {
+    if grain != Some(Grain::Table) {
+        return root.required_text("time_column").map(|text| text.value);
+    }
+    if let Some(text) = root.text("time_column") {
+        root.fault(
+            text.line,
+            "`time_column`: the whole table is one window, no column places a row in it; leave it out",
+        );
+    }
+    None
+}
+
+fn lookback(root: &Section<'_>, grain: Option<Grain>) -> Option<Span> {
+    let text = root.text("lookback")?;
+    let grain = grain?;
+    let message = match Span::parse(&text.value) {
+        Some(span) if span.fits(grain) && !span.is_empty() => return Some(span),
+        _ if grain == Grain::Table => {
+            "`lookback`: the whole table is one window, there is none before it".to_owned()
+        }
+        Some(span) => {
+            format!(
+                "`lookback`: {span} is no whole number of windows of one {grain}, such as 3d for days"
+            )
+        }
+        None => format!(
+            "`lookback`: `{}` is no span of time; write a number and h, d, w or mo, such as 3d",
+            text.value
+        ),
+    };
+    root.fault(text.line, message);
+    None
+}
+
+fn tags(root: &Section<'_>) -> Vec<String> {
+    let mut tags = Vec::new();
+    for text in root.texts("tags") {
+        let plain = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | '/');
+        if text.value.is_empty() || !text.value.chars().all(plain) {
+            let message = format!(
+                "`tags`: `{}`: a tag holds letters, digits, `_`, `-`, `.` and `/`, so that `--select tag:…` can name it",
+                text.value
+            );
+            root.fault(text.line, message);
+        }
+        tags.push(text.value);
+    }
+    tags
 }
 
 fn zone(root: &Section<'_>, default: Tz) -> Tz {
@@ -172,8 +231,8 @@ fn audit(section: Section<'_>) -> Option<Audit> {
     })
 }
 
-/// The job's one SELECT, with both of its parameters.
-fn select(declared: &Declaration<'_>) -> Option<String> {
+/// The job's one SELECT, with both of its parameters where it has windows.
+fn select(declared: &Declaration<'_>, grain: Option<Grain>) -> Option<String> {
     let fault =
         |line: usize, message: String| declared.faults.add(declared.sql_file, line, message);
     let Some(text) = declared.sql else {
@@ -226,7 +285,7 @@ fn select(declared: &Declaration<'_>) -> Option<String> {
                 .next()
                 .is_some_and(|found| found.trim() == name)
         });
-        if !used {
+        if !used && grain != Some(Grain::Table) {
             fault(
                 0,
                 format!(
@@ -245,7 +304,7 @@ fn fingerprint(job: &GoldJob) -> String {
         job.sql.as_str(),
         &job.calendar.grain.to_string(),
         job.calendar.zone.name(),
-        &job.time_column,
+        job.time_column.as_deref().unwrap_or_default(),
     ] {
         digest.update(part.as_bytes());
         digest.update([0]);

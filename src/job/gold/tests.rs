@@ -85,7 +85,7 @@ fn every_fault_of_both_files_is_reported() {
         .replace("{to:", "{until:");
     let (_, faults) = parsed(&toml, Some(&sql));
     for expected in [
-        "daily.toml:2: `grain` is one of hour, day, week, month; `dya` is not, did you mean `day`?",
+        "daily.toml:2: `grain` is one of hour, day, week, month, table; `dya` is not, did you mean `day`?",
         "daily.toml:4: `Europe/Berln` is no known time zone, did you mean `Europe/Berlin`?",
         "daily.toml:6: `schedule`: `0 0 30 2 *` never fires",
         "daily.toml:8: `depends_on`: `flights` names no job",
@@ -98,6 +98,54 @@ fn every_fault_of_both_files_is_reported() {
             faults.iter().any(|fault| fault.starts_with(expected)),
             "{expected}\n{faults:#?}"
         );
+    }
+}
+
+#[test]
+fn a_whole_table_has_neither_a_time_column_nor_a_lookback_nor_needs_parameters() {
+    let toml = "grain = 'table'\norder_by = ['origin']\ntags = ['small', 'daily/now']\n";
+    let sql = "SELECT origin, count() AS flights FROM silver.flights GROUP BY origin";
+    let (job, faults) = parsed(toml, Some(sql));
+    assert_eq!(faults, Vec::<String>::new());
+    let job = job.unwrap();
+    assert!(job.is_whole_table());
+    assert_eq!((job.time_column, job.lookback), (None, None));
+    assert_eq!(job.tags, ["small", "daily/now"]);
+    let toml = format!("{toml}time_column = 'day'\nlookback = '3d'\n");
+    let (_, faults) = parsed(&toml, Some(sql));
+    assert!(faults[0].starts_with("daily.toml:4: `time_column`: the whole table is one window"));
+    assert!(faults[1].starts_with("daily.toml:5: `lookback`: the whole table is one window"));
+}
+
+#[test]
+fn a_lookback_is_a_whole_number_of_windows_and_a_tag_one_word() {
+    let with = |line: &str| parsed(&TOML.replace("grace = \"2h\"", line), Some(SQL));
+    let (job, faults) = with("lookback = \"3d\"");
+    assert_eq!(faults, Vec::<String>::new());
+    let job = job.unwrap();
+    let day = job
+        .calendar
+        .window_at("2024-03-31T12:00:00Z".parse().unwrap());
+    let labels: Vec<_> = job
+        .looking_back(day)
+        .into_iter()
+        .map(|w| job.calendar.label(w))
+        .collect();
+    assert_eq!(
+        labels,
+        ["2024-03-28", "2024-03-29", "2024-03-30", "2024-03-31"]
+    );
+    for (line, expected) in [
+        (
+            "lookback = \"3h\"",
+            "3h is no whole number of windows of one day",
+        ),
+        ("lookback = \"0d\"", "0d is no whole number"),
+        ("lookback = \"some\"", "`some` is no span of time"),
+        ("tags = [\"two words\"]", "`two words`: a tag holds letters"),
+    ] {
+        let (_, faults) = with(line);
+        assert!(faults[0].contains(expected), "{faults:?}");
     }
 }
 
