@@ -22,6 +22,7 @@ mod evolution_debezium;
 mod flattened;
 mod gold;
 mod gold_grains;
+mod gold_selection;
 mod heartbeat;
 mod ingest;
 mod ingest_faults;
