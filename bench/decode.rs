@@ -82,6 +82,7 @@ fn job() -> Result<SilverJob, String> {
         flattened: None,
         key: vec!["id".to_owned()],
         time_column: None,
+        immutable: Vec::new(),
         columns: COLUMNS.iter().map(column).collect::<Result<_, _>>()?,
         extras: Vec::new(),
         exclude: Vec::new(),

@@ -21,6 +21,10 @@ pub enum Point {
     /// the commit was sent, and Kafka has not answered
     DuringCommit,
     CheckpointWritten,
+    /// the rows' event times are noted, the earlier ones not looked up
+    TimesEntered,
+    /// the windows are dirty, the earlier times not left
+    Touched,
     /// a table was changed for rows that are not inserted yet
     DdlDone,
     /// of `resync`: its shadow table is made
@@ -55,7 +59,7 @@ mod armed {
     use super::Point;
 
     const VARIABLE: &str = "BULLION_FAILPOINT";
-    const POINTS: [(&str, Point); 14] = [
+    const POINTS: [(&str, Point); 16] = [
         ("after-poll", Point::AfterPoll),
         ("decoded", Point::Decoded),
         ("dead-letters-written", Point::DeadLettersWritten),
@@ -64,6 +68,8 @@ mod armed {
         ("before-commit", Point::BeforeCommit),
         ("during-commit", Point::DuringCommit),
         ("checkpoint-written", Point::CheckpointWritten),
+        ("times-entered", Point::TimesEntered),
+        ("touched", Point::Touched),
         ("ddl-done", Point::DdlDone),
         ("resync-begun", Point::ResyncBegun),
         ("resync-filled", Point::ResyncFilled),

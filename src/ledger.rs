@@ -66,6 +66,9 @@ pub struct Entry<'a> {
     pub contents: Contents,
     pub cost: Cost,
     pub message: &'a str,
+    /// when it began to read its input, by ClickHouse's clock in microseconds; nothing where it does not stand, or where
+    /// it completes what an earlier entry began
+    pub input_at: Option<i64>,
     /// rises within one token; the last word on a window has the highest
     pub step: u64,
 }
@@ -87,6 +90,16 @@ impl Known {
         let stands = matches!(self.state, State::Done | State::Unchanged);
         stands && self.whole && self.sql_hash == sql_hash
     }
+}
+
+/// What a window's readers see, and since when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seen {
+    pub window: Window,
+    /// when the build that made it began to read, by ClickHouse's clock in microseconds; 0: nobody knows
+    pub input_at: i64,
+    /// when it last changed; 0: never
+    pub changed_at: i64,
 }
 
 /// Low bits of an entry's version; 2^20 words of one holder on one job are beyond any run.
@@ -145,6 +158,37 @@ impl Ledger {
         self.select(&condition).await
     }
 
+    /// Every window that was ever built, oldest first.
+    pub async fn seen(&self) -> Result<Vec<Seen>> {
+        #[derive(Row, Deserialize)]
+        struct SeenRow {
+            begins: i64,
+            ends: i64,
+            input_at: i64,
+            changed_at: i64,
+        }
+        // a window whose first build failed has nothing to be seen
+        let sql = format!(
+            "SELECT toUnixTimestamp64Milli(window_from) AS begins, toUnixTimestamp64Milli(window_to) AS ends, \
+toUnixTimestamp64Micro(input_at) AS input_at, toUnixTimestamp64Micro(changed_at) AS changed_at FROM {}.windows \
+WHERE job = {} AND (state IN ('done', 'unchanged', 'swapping') OR toUnixTimestamp64Micro(windows.input_at) > 0) ORDER BY window_from",
+            quote(&self.ops),
+            literal(&self.job)
+        );
+        let rows: Vec<SeenRow> = self.clickhouse.all(&sql).await.map_err(missing)?;
+        let seen = rows.into_iter().filter_map(|row| {
+            Some(Seen {
+                window: Window {
+                    from: Utc.timestamp_millis_opt(row.begins).single()?,
+                    to: Utc.timestamp_millis_opt(row.ends).single()?,
+                },
+                input_at: row.input_at,
+                changed_at: row.changed_at,
+            })
+        });
+        Ok(seen.collect())
+    }
+
     async fn select(&self, condition: &str) -> Result<Vec<Known>> {
         let sql = format!(
             "SELECT toUnixTimestamp64Milli(window_from) AS begins, toUnixTimestamp64Milli(window_to) AS ends, \
@@ -177,9 +221,9 @@ CAST(state, 'String') AS state, sql_hash, rows, checksum, CAST(recorded_at >= wi
         let version = token << STEP_BITS | entry.step.min((1 << STEP_BITS) - 1);
         let sql = format!(
             "INSERT INTO {ops}.windows_versions (job, window_from, window_to, state, partition, staging, sql_hash, rows, checksum, \
-read_rows, read_bytes, seconds, message, run_id, token, recorded_at, version) SELECT {job}, \
+read_rows, read_bytes, seconds, message, run_id, token, recorded_at, version, input_at, changed_at) SELECT {job}, \
 fromUnixTimestamp64Milli({from}, 'UTC'), fromUnixTimestamp64Milli({to}, 'UTC'), {state}, {partition}, {staging}, {hash}, \
-{rows}, {checksum}, {read_rows}, {read_bytes}, {seconds}, {message}, {run}, {token}, now64(3), {version}",
+{rows}, {checksum}, {read_rows}, {read_bytes}, {seconds}, {message}, {run}, {token}, now64(3), {version}, {input_at}, {changed_at}",
             ops = quote(&self.ops),
             job = literal(&self.job),
             from = int64(entry.window.from),
@@ -195,8 +239,42 @@ fromUnixTimestamp64Milli({from}, 'UTC'), fromUnixTimestamp64Milli({to}, 'UTC'), 
             seconds = entry.cost.seconds,
             message = literal(entry.message),
             run = literal(run_id),
+            input_at = self.input_at(entry),
+            changed_at = self.changed_at(entry),
         );
         insert(&self.clickhouse, &sql).await
+    }
+
+    /// What does not stand leaves what readers see as it was, except that a swap that was cut off may have changed it.
+    fn input_at(&self, entry: &Entry<'_>) -> String {
+        match (entry.input_at, entry.state) {
+            (Some(at), _) => format!("fromUnixTimestamp64Micro(toInt64({at}), 'UTC')"),
+            (None, State::Done) => self.of_last(entry.window, "input_at"),
+            (None, _) => self.of_last(
+                entry.window,
+                "if(state = 'swapping', toDateTime64(0, 6, 'UTC'), input_at)",
+            ),
+        }
+    }
+
+    /// Written after readers see it.
+    fn changed_at(&self, entry: &Entry<'_>) -> String {
+        match entry.state {
+            State::Done => "now64(6)".to_owned(),
+            _ => self.of_last(entry.window, "if(state = 'swapping', now64(6), changed_at)"),
+        }
+    }
+
+    /// An expression over the last word on a window.
+    fn of_last(&self, window: Window, expression: &str) -> String {
+        format!(
+            "(SELECT max({expression}) FROM {}.windows WHERE job = {} AND window_from = fromUnixTimestamp64Milli({}, 'UTC') \
+AND window_to = fromUnixTimestamp64Milli({}, 'UTC'))",
+            quote(&self.ops),
+            literal(&self.job),
+            int64(window.from),
+            int64(window.to)
+        )
     }
 }
 

@@ -1,7 +1,12 @@
 //! `bullion gold`: builds windows of gold jobs, each job after those it depends on.
 
+mod due;
+mod range;
+
 use chrono::Utc;
 use serde_json::{Value, json};
+
+pub use range::RangeArgs;
 
 use super::selection::Selection;
 use super::{Context, Outcome, out};
@@ -11,7 +16,7 @@ use crate::gold::{Pace, Summary, Work};
 use crate::job::{Dependency, GoldJob};
 use crate::ledger::Run;
 use crate::sink::clickhouse::ClickHouse;
-use crate::window::{Limits, Range, Window};
+use crate::window::Window;
 
 #[derive(clap::Args)]
 #[command(after_help = "\
@@ -21,6 +26,8 @@ Examples:
   bullion gold orders_by_day --from 2025-03-01 --through 2025-03-31   the same
   bullion gold --last 7d                                              every job
   bullion gold customers_now                                          a whole table has no range
+  bullion gold --dirty                                                what silver changed since it was built
+  bullion gold --missing --dirty                                      and what was never built, failed, or is of an older SQL
 
 Dates mean the job's zone; instants such as 2025-03-01T00:00:00Z have to be edges of a window.
 A window is replaced as a whole: built twice, it is the same.")]
@@ -29,103 +36,11 @@ pub struct Args {
     selection: Selection,
     #[command(flatten)]
     range: RangeArgs,
+    #[command(flatten)]
+    due: due::DueArgs,
     /// Exit 75 where a source has not passed the end of the windows yet, as `bullion schedule` would wait
     #[arg(long)]
     if_complete: bool,
-}
-
-/// Which windows: dates mean the job's zone, instants with an offset are exact.
-#[derive(clap::Args)]
-pub struct RangeArgs {
-    /// The windows of one date, such as 2024-03-31
-    #[arg(long, conflicts_with_all = ["from", "to", "through", "last"])]
-    date: Option<String>,
-    /// First instant of the range
-    #[arg(long, value_name = "WHEN", conflicts_with = "last")]
-    from: Option<String>,
-    /// First instant after the range: [from, to)
-    #[arg(
-        long,
-        value_name = "WHEN",
-        requires = "from",
-        conflicts_with = "through"
-    )]
-    to: Option<String>,
-    /// Last window of the range
-    #[arg(long, value_name = "WHEN", requires = "from")]
-    through: Option<String>,
-    /// The last complete windows, such as 7d, 24h, 4w or 3mo
-    #[arg(long, value_name = "SPAN")]
-    last: Option<String>,
-    /// More than 4,000 windows are meant
-    #[arg(long)]
-    allow_large: bool,
-    /// Build a window that has not ended yet
-    #[arg(long)]
-    allow_incomplete: bool,
-    /// Build the windows before the range too that each job's `lookback` names, as --last does
-    #[arg(long)]
-    lookback: bool,
-}
-
-impl RangeArgs {
-    /// Each job with its windows, oldest first; all of them are resolved before any SQL.
-    pub fn windows<'j>(&self, jobs: &'j [GoldJob]) -> Result<Vec<(&'j GoldJob, Vec<Window>)>> {
-        let only_tables = jobs.iter().all(GoldJob::is_whole_table);
-        let resolve = |job: &'j GoldJob| match job.is_whole_table() {
-            // a range is for the other jobs of the selection, and refused where there is none
-            true if !only_tables || !self.is_given() => Ok((job, vec![Window::EVERYTHING])),
-            _ => Ok((job, self.windows_of(job)?)),
-        };
-        jobs.iter().map(resolve).collect()
-    }
-
-    fn windows_of(&self, job: &GoldJob) -> Result<Vec<Window>> {
-        let range = self.range()?;
-        let windows = range.windows(job.calendar, self.limits())?;
-        match windows.split_first() {
-            Some((first, rest)) if self.lookback || matches!(range, Range::Last(_)) => {
-                let mut all = job.looking_back(*first);
-                all.extend(rest);
-                Ok(all)
-            }
-            _ => Ok(windows),
-        }
-    }
-
-    pub fn is_given(&self) -> bool {
-        let given = [&self.date, &self.from, &self.to, &self.through, &self.last];
-        given.into_iter().any(Option::is_some)
-    }
-
-    pub fn range(&self) -> Result<Range> {
-        let text = |option: &Option<String>| option.clone();
-        match (text(&self.date), text(&self.from), text(&self.last)) {
-            (Some(date), ..) => Ok(Range::Date(date)),
-            (_, _, Some(last)) => Ok(Range::Last(last)),
-            (_, Some(from), _) => match (text(&self.to), text(&self.through)) {
-                (Some(to), _) => Ok(Range::HalfOpen { from, to }),
-                (_, Some(through)) => Ok(Range::Through { from, through }),
-                _ => Err(usage("--from needs --to or --through")),
-            },
-            _ => Err(usage(
-                "which windows? give --date, --from with --to or --through, or --last",
-            )),
-        }
-    }
-
-    pub fn limits(&self) -> Limits {
-        Limits {
-            now: Utc::now(),
-            incomplete: self.allow_incomplete,
-            large: self.allow_large,
-        }
-    }
-}
-
-fn usage(message: &str) -> Error {
-    Error::new(Kind::Usage, message)
-        .advise("such as --date 2024-03-31, or --from 2024-03-01 --to 2024-04-01")
 }
 
 pub async fn run(args: Args, context: Context) -> Result<Outcome> {
@@ -135,13 +50,22 @@ pub async fn run(args: Args, context: Context) -> Result<Outcome> {
         return Err(Error::new(Kind::Config, "there is no gold job to build")
             .advise("`bullion new gold NAME` writes one"));
     }
-    let plan = args.range.windows(&jobs)?;
+    // every range is resolved before any SQL
+    let plan: Vec<_> = match args.due.is_given() && !args.range.is_given() {
+        true => jobs.iter().map(|job| (job, None)).collect(),
+        false => {
+            let given = args.range.windows(&jobs)?.into_iter();
+            given.map(|(job, windows)| (job, Some(windows))).collect()
+        }
+    };
     for (job, windows) in &plan {
-        show_expansion(&context, job, windows);
+        if let (Some(windows), false) = (windows, args.due.is_given()) {
+            show_expansion(&context, job, windows);
+        }
     }
     let clickhouse = ClickHouse::connect(&config.clickhouse).await?;
     let mut told = Told::default();
-    for (job, windows) in &plan {
+    for (job, range) in plan {
         if let Some(dependency) = told.failed_dependency(job) {
             let message = format!(
                 "gold job {} was not built: {dependency} it depends on failed",
@@ -150,6 +74,30 @@ pub async fn run(args: Args, context: Context) -> Result<Outcome> {
             told.note(job, Err(Error::new(Kind::WindowsFailed, message)));
             continue;
         }
+        // what is due is known only when the jobs before this one are built
+        let windows = match (args.due.is_given(), range) {
+            (false, Some(windows)) => windows,
+            (_, range) => {
+                let due = args
+                    .due
+                    .windows(
+                        &clickhouse,
+                        &config,
+                        &declared,
+                        job,
+                        range.as_deref(),
+                        args.range.limits(),
+                    )
+                    .await?;
+                due::show(&context, job, &due);
+                due
+            }
+        };
+        if windows.is_empty() {
+            told.note(job, Ok(Summary::default()));
+            continue;
+        }
+        let windows = &windows;
         if let (true, Some(last)) = (args.if_complete, windows.last()) {
             let ops = &config.clickhouse.ops;
             let input = job.calendar.input_of(*last, Utc::now());

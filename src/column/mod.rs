@@ -31,7 +31,7 @@ pub(crate) use data::{Data, span, varint};
 pub(crate) use decimal::Decimal;
 pub(crate) use native::read_native;
 pub(crate) use rows::{Cell, Doubt, Origin, key_bytes};
-pub(crate) use time::{Clock, civil_days, clock, date, instant, power, rescale};
+pub(crate) use time::{Clock, civil_days, clock, date, instant, power, rescale, seconds_of};
 
 /// Why a column cannot hold a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 //! Dates, instants and times of day: from ISO 8601 text, and between units without losing a digit.
 
-use super::Fault;
+use super::{Fault, Type};
 
 const DAY: i64 = 86_400;
 
@@ -19,6 +19,21 @@ impl Clock {
         whole
             .and_then(|whole| whole.checked_add(fraction))
             .ok_or(Fault::OutOfRange)
+    }
+}
+
+/// Whole seconds since 1970 of a cell of a date or an instant; a date begins at midnight in UTC.
+pub(crate) fn seconds_of(kind: &Type, cell: &[u8]) -> Option<i64> {
+    match kind {
+        Type::Nullable(inner) => seconds_of(inner, cell),
+        Type::Date => Some(i64::from(u16::from_le_bytes(cell.try_into().ok()?)) * DAY),
+        Type::Date32 => Some(i64::from(i32::from_le_bytes(cell.try_into().ok()?)) * DAY),
+        Type::DateTime { .. } => Some(i64::from(u32::from_le_bytes(cell.try_into().ok()?))),
+        Type::DateTime64 { precision, .. } => {
+            let ticks = i64::from_le_bytes(cell.try_into().ok()?);
+            Some(ticks.div_euclid(power(*precision)))
+        }
+        _ => None,
     }
 }
 

@@ -50,6 +50,7 @@ impl Session<'_> {
             self.run.id,
             uuid::Uuid::new_v4().simple()
         );
+        let input_at = self.clickhouse.now().await?;
         let cost = self.fill(staging, window, &query_id).await?;
         self.check_partitions(staging, partition).await?;
         self.audit(staging, window).await?;
@@ -67,6 +68,7 @@ impl Session<'_> {
             state,
             contents,
             cost: Cost { seconds, ..cost },
+            input_at,
         })
     }
 
@@ -77,6 +79,7 @@ impl Session<'_> {
         entry.staging = staging;
         entry.contents = staged.contents;
         entry.cost = staged.cost;
+        entry.input_at = Some(staged.input_at);
         self.write(entry).await?;
         self.replace(staging, partition, staged.contents.rows == 0)
             .await?;
@@ -95,6 +98,7 @@ impl Session<'_> {
         let mut entry = self.entry(built.window, built.state, partition);
         entry.contents = built.contents;
         entry.cost = built.cost;
+        entry.input_at = Some(built.input_at);
         self.write(entry).await?;
         Ok(built)
     }

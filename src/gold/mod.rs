@@ -51,6 +51,8 @@ pub struct Built {
     pub state: State,
     pub contents: Contents,
     pub cost: Cost,
+    /// when its SELECT began to read, by ClickHouse's clock in microseconds: what silver changes later it may lack
+    pub input_at: i64,
 }
 
 impl<'a> Session<'a> {
@@ -137,6 +139,7 @@ impl<'a> Session<'a> {
             contents: Contents::default(),
             cost: Cost::default(),
             message: "",
+            input_at: None,
             step: self.steps.fetch_add(1, Ordering::Relaxed),
         }
     }

@@ -94,6 +94,7 @@ mod tests {
             flattened: None,
             key: Vec::new(),
             time_column: None,
+            immutable: Vec::new(),
             columns: Vec::new(),
             extras: Vec::new(),
             exclude: Vec::new(),

@@ -15,6 +15,7 @@ use crate::job::SilverJob;
 use crate::migrate::silver::{qualified, table_name};
 use crate::sink::clickhouse::ClickHouse;
 use crate::sink::dead_letters;
+use crate::sink::touches::Touches;
 
 /// First pause after a failed try; doubles up to the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
@@ -31,6 +32,7 @@ pub struct Target {
     pub clickhouse: ClickHouse,
     pub ops: String,
     pub(super) table: String,
+    touches: Touches,
     /// rows that are still to come
     awaited: Arc<Mutex<Awaited>>,
     /// how long rows wait for what other partitions hold
@@ -50,6 +52,7 @@ impl Target {
     pub fn new(job: SilverJob, clickhouse: ClickHouse, silver: &str, ops: &str) -> Target {
         Target {
             table: qualified(silver, &table_name(&job)),
+            touches: Touches::new(&job, &clickhouse, silver, ops),
             ops: ops.to_owned(),
             job,
             clickhouse,
@@ -74,6 +77,7 @@ impl Target {
             clickhouse: self.clickhouse.clone(),
             ops: self.ops.clone(),
             table: self.table.clone(),
+            touches: self.touches.clone(),
             awaited: Arc::clone(&self.awaited),
             patience: self.patience,
         })
@@ -152,6 +156,7 @@ impl Target {
             failpoint::pass(Point::BeforeInsert).await;
             let Err(error) = self.insert(&block).await else {
                 failpoint::pass(Point::InsertAcked).await;
+                self.touch(&block).await?;
                 tries = Tries::new(&self.job.name);
                 continue;
             };
@@ -175,6 +180,18 @@ impl Target {
             }
         }
         Ok(())
+    }
+
+    /// Which windows the rows are in and were in: until that is recorded they do not count as written.
+    async fn touch(&self, block: &Block) -> Result<()> {
+        let mut tries = Tries::new(&self.job.name);
+        loop {
+            match self.touches.record(block).await {
+                Ok(()) => return Ok(()),
+                Err(error) if error.kind().policy().retry == Retry::Never => return Err(error),
+                Err(error) => tries.pause(&error).await,
+            }
+        }
     }
 
     async fn insert(&self, block: &Block) -> Result<()> {

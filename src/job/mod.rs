@@ -10,9 +10,9 @@ pub use gold::{
     in_dependency_order, partition_expression, partition_id,
 };
 pub use silver::{
-    Added, Column, DeletePolicy, Deletes, Encoding, Extra, Flattened, Format, LookupMiss, Mask,
-    MaskKey, NewColumnPolicy, NullPolicy, Policies, SYSTEM_COLUMNS, Shape, SilverJob, ToastPolicy,
-    TruncatePolicy, ValuePolicy, WHOLE_DOCUMENT, Wire,
+    Added, Column, DeletePolicy, Deletes, EarlierTime, Encoding, Extra, Flattened, Format,
+    LookupMiss, Mask, MaskKey, NewColumnPolicy, NullPolicy, Policies, SYSTEM_COLUMNS, Shape,
+    SilverJob, ToastPolicy, TruncatePolicy, ValuePolicy, WHOLE_DOCUMENT, Wire,
 };
 pub(crate) use silver::{ExtraFrom, quoted};
 

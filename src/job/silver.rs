@@ -5,6 +5,7 @@ mod line;
 mod mongodb;
 mod options;
 mod read;
+mod time;
 
 pub use format::{Deletes, Flattened, Format, Shape, Wire};
 pub(crate) use line::quoted;
@@ -13,6 +14,7 @@ pub(crate) use options::ExtraFrom;
 pub use options::{Extra, Mask, MaskKey};
 pub use read::SYSTEM_COLUMNS;
 pub(super) use read::read;
+pub use time::EarlierTime;
 
 use crate::column::Type;
 
@@ -31,6 +33,8 @@ pub struct SilverJob {
     pub key: Vec<String>,
     /// event time of a row, by its table name, where the job declares one
     pub time_column: Option<String>,
+    /// columns of the table whose values never change while a row lives
+    pub immutable: Vec<String>,
     pub columns: Vec<Column>,
     /// after them in the table
     pub extras: Vec<Extra>,

@@ -4,6 +4,7 @@ pub mod evolved;
 pub mod gold;
 mod ops;
 pub mod silver;
+pub mod times;
 
 use crate::config::Config;
 use crate::error::Result;

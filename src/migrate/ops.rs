@@ -5,7 +5,7 @@ use crate::error::Result;
 use crate::sink::clickhouse::{ClickHouse, literal, quote};
 
 /// `clickhouse/NNN_name.sql`, in order; a file that has shipped is never edited, a new one is added.
-const FILES: [(u32, &str, &str); 4] = [
+const FILES: [(u32, &str, &str); 5] = [
     (1, "ops", include_str!("../../clickhouse/001_ops.sql")),
     (2, "gold", include_str!("../../clickhouse/002_gold.sql")),
     (
@@ -17,6 +17,11 @@ const FILES: [(u32, &str, &str); 4] = [
         4,
         "columns",
         include_str!("../../clickhouse/004_columns.sql"),
+    ),
+    (
+        5,
+        "touches",
+        include_str!("../../clickhouse/005_touches.sql"),
     ),
 ];
 

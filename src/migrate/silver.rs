@@ -6,14 +6,16 @@ use clickhouse::Row;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
-use super::Change;
+use super::{Change, times};
 use crate::error::{Error, Kind, Result};
 use crate::job::{SYSTEM_COLUMNS, SilverJob};
 use crate::sink::clickhouse::{ClickHouse, literal, quote};
 
 pub async fn plan(clickhouse: &ClickHouse, database: &str, job: &SilverJob) -> Result<Vec<Change>> {
     let mut changes = Vec::new();
-    match existing(clickhouse, database, job).await? {
+    let found = existing(clickhouse, database, job).await?;
+    let is_there = found.is_some();
+    match found {
         None => changes.push(Change {
             what: format!("create table {database}.{}", table_name(job)),
             sql: create_table(clickhouse, database, job),
@@ -32,6 +34,7 @@ pub async fn plan(clickhouse: &ClickHouse, database: &str, job: &SilverJob) -> R
             }
         }
     }
+    changes.extend(times::plan(clickhouse, database, job, is_there).await?);
     for (name, select) in views(database, job) {
         let comment = fingerprint(&select);
         if view_comment(clickhouse, database, &name).await?.as_deref() != Some(&comment)
@@ -61,7 +64,7 @@ pub async fn verify(clickhouse: &ClickHouse, database: &str, job: &SilverJob) ->
         );
     };
     match found.missing_columns(database, job)?.first() {
-        None => Ok(()),
+        None => times::verify(clickhouse, database, job).await,
         Some((column, _)) => Err(Error::new(
             Kind::Mismatch,
             format!("table {table} lacks column `{column}`"),

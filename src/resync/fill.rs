@@ -87,7 +87,7 @@ impl Filling<'_> {
                 summary.removed += gone.iter().filter(|(_, newest)| !newest.deleted).count() as u64;
                 let deleted = gone.iter().map(|(key, newest)| (key, (*newest).into()));
                 let deleted = stamping.deleted(deleted, &mut left);
-                stored::insert(self.clickhouse, &self.tables.shadow(), &deleted).await?;
+                stored::insert(self.clickhouse, &self.tables.shadow(), &deleted, None).await?;
                 let whole = page.len() < PAGE;
                 from = page.last().map(|(key, _)| key.clone());
                 known.extend(page.into_iter().filter(|(key, _)| ours.contains(key)));
@@ -98,7 +98,7 @@ impl Filling<'_> {
             if let Some(chunk) = &chunk {
                 let of = |key: &Key| known.get(key).map(|newest| (*newest).into());
                 let block = stamping.rows(&chunk.block, of, &mut left);
-                stored::insert(self.clickhouse, &self.tables.shadow(), &block).await?;
+                stored::insert(self.clickhouse, &self.tables.shadow(), &block, None).await?;
                 summary.rows += chunk.block.rows() as u64;
             }
             if left.exhausted > 0 {

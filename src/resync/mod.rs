@@ -31,6 +31,7 @@ use crate::migrate::evolved;
 use crate::migrate::silver::{qualified, table_name};
 use crate::sink::checkpoints;
 use crate::sink::clickhouse::{ClickHouse, literal};
+use crate::sink::touches::Touches;
 use crate::snapshot::{self, Reached, Reading, Snapshot};
 use mark::Mark;
 use swap::Tables;
@@ -71,7 +72,8 @@ pub async fn run(config: &Config, request: &Request, told: impl Fn(String)) -> R
     }
     let database = &config.clickhouse.silver;
     let job = &evolved::verified(&clickhouse, database, &request.job).await?;
-    let tables = Tables::new(&clickhouse, database, &table_name(job));
+    let touches = Touches::new(job, &clickhouse, database, &config.clickhouse.ops);
+    let tables = Tables::new(&clickhouse, database, &table_name(job), touches);
     let lease = Lease::acquire(&config.lease, &format!("silver.{}", job.name), 0).await?;
     if let Some(mark) = tables.mark().await? {
         told(format!(

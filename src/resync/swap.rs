@@ -9,6 +9,7 @@ use crate::error::{Error, Kind, Result};
 use crate::failpoint::{self, Point};
 use crate::migrate::silver::qualified;
 use crate::sink::clickhouse::{ClickHouse, literal, quote};
+use crate::sink::touches::Touches;
 
 const POLL: Duration = Duration::from_millis(50);
 /// Clocks of a server and of us run at different speeds, and an answer takes time.
@@ -19,15 +20,22 @@ pub(super) struct Tables<'a> {
     database: &'a str,
     name: String,
     shadow: String,
+    touches: Touches,
 }
 
 impl<'a> Tables<'a> {
-    pub(super) fn new(clickhouse: &'a ClickHouse, database: &'a str, name: &str) -> Tables<'a> {
+    pub(super) fn new(
+        clickhouse: &'a ClickHouse,
+        database: &'a str,
+        name: &str,
+        touches: Touches,
+    ) -> Tables<'a> {
         Tables {
             clickhouse,
             database,
             name: name.to_owned(),
             shadow: format!("{name}_shadow"),
+            touches,
         }
     }
 
@@ -103,6 +111,8 @@ impl<'a> Tables<'a> {
             let message = format!("table {} got other columns meanwhile", self.live());
             return Err(Error::new(Kind::Busy, message).advise("run the same command again"));
         }
+        // whoever moves a row of the new table right after the swap has to find where it was
+        self.touches.enter_table(&self.shadow()).await?;
         let exchange = format!("EXCHANGE TABLES {} AND {}", self.live(), self.shadow());
         self.clickhouse.execute(&exchange).await?;
         failpoint::pass(Point::ResyncSwapped).await;
@@ -120,6 +130,10 @@ impl<'a> Tables<'a> {
             self.wait_for_inserts(began).await?;
             copied += self.copy(&self.shadow, &self.name, mark, &mut seen).await?;
             failpoint::pass(Point::ResyncCopied).await;
+            // what ingest wrote into the old table was told before readers saw it in the new one
+            self.touches.enter_table(&self.live()).await?;
+            let both = [self.live(), self.shadow()];
+            self.touches.touch_tables(&both).await?;
             self.drop_shadow().await?;
         }
         failpoint::pass(Point::ResyncDropped).await;

@@ -105,6 +105,11 @@ impl ClickHouse {
         row.map_err(|error| self.explain(error))
     }
 
+    /// Its own clock, in microseconds since 1970.
+    pub async fn now(&self) -> Result<i64> {
+        self.one("SELECT toUnixTimestamp64Micro(now64(6))").await
+    }
+
     /// One INSERT of one block in Native format. Anything but an `Ok` is an unknown outcome: send it again.
     pub async fn insert_native(&self, table: &str, columns: &[&str], block: Bytes) -> Result<()> {
         let mut sql = format!("INSERT INTO {table} (");

@@ -5,3 +5,4 @@ pub mod clickhouse;
 pub mod dead_letters;
 pub(crate) mod recall;
 pub mod stored;
+pub mod touches;

@@ -111,12 +111,12 @@ impl Place<'_> {
         Ok((places, values))
     }
 
-    fn names(&self) -> String {
+    pub(super) fn names(&self) -> String {
         let names: Vec<String> = self.key.iter().map(|(name, _)| quote(name)).collect();
         names.join(", ")
     }
 
-    fn selected(&self, columns: &[(String, Type)]) -> String {
+    pub(super) fn selected(&self, columns: &[(String, Type)]) -> String {
         let spelled = |(name, kind): &(String, Type)| match plain(kind) {
             same if same == *kind => quote(name),
             plain => format!("CAST({} AS {plain})", quote(name)),
@@ -125,7 +125,7 @@ impl Place<'_> {
         spelled.join(", ")
     }
 
-    async fn read(&self, sql: &str, kinds: &[Type]) -> Result<Vec<Data>> {
+    pub(super) async fn read(&self, sql: &str, kinds: &[Type]) -> Result<Vec<Data>> {
         let answer = self.clickhouse.native(sql).await?;
         read_native(&answer, kinds).ok_or_else(|| {
             let message = format!(
@@ -195,8 +195,13 @@ fn asked(key: &[(String, Type)], cells: &[&[Data]], versions: Option<&[u64]>) ->
             .for_each(|version| column.put(version.to_le_bytes()));
         data.push(column);
     }
+    inlined(&Block::new(columns, data, cells.len()))
+}
+
+/// `SELECT * FROM format(Native, unhex('…'))`: the rows of a block.
+pub(super) fn inlined(block: &Block) -> String {
     let mut bytes = Vec::new();
-    Block::new(columns, data, cells.len()).encode_native(&mut bytes);
+    block.encode_native(&mut bytes);
     let mut sql = String::with_capacity(2 * bytes.len() + 64);
     sql.push_str("SELECT * FROM format(Native, unhex('");
     for byte in bytes {
@@ -208,7 +213,7 @@ fn asked(key: &[(String, Type)], cells: &[&[Data]], versions: Option<&[u64]>) ->
 }
 
 /// Without its dictionary: how cells are held here.
-fn plain(kind: &Type) -> Type {
+pub(super) fn plain(kind: &Type) -> Type {
     match kind {
         Type::LowCardinality(inner) => plain(inner),
         Type::Array(inner) => Type::Array(Box::new(plain(inner))),
@@ -216,6 +221,6 @@ fn plain(kind: &Type) -> Type {
     }
 }
 
-fn number(data: &Data, row: usize) -> Option<u64> {
+pub(super) fn number(data: &Data, row: usize) -> Option<u64> {
     Some(u64::from_le_bytes(data.cell(row)?.try_into().ok()?))
 }

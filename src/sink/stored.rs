@@ -17,6 +17,7 @@ use serde::Deserialize;
 use serde_bytes::ByteBuf;
 
 use super::clickhouse::{ClickHouse, quote};
+use super::touches::Touches;
 use crate::column::{Block, Data, Key, KeyColumns, span, varint};
 use crate::error::{Result, Retry};
 
@@ -281,8 +282,14 @@ impl<'a> Stored<'a> {
     }
 }
 
-/// Writes rows whose versions are fixed: sent again after an unknown outcome, they are the same rows.
-pub async fn insert(clickhouse: &ClickHouse, table: &str, block: &Block) -> Result<()> {
+/// Writes rows whose versions are fixed: sent again after an unknown outcome, they are the same rows. `touches`: of the
+/// table, unless nobody reads it yet.
+pub async fn insert(
+    clickhouse: &ClickHouse,
+    table: &str,
+    block: &Block,
+    touches: Option<&Touches>,
+) -> Result<()> {
     if block.is_empty() {
         return Ok(());
     }
@@ -296,10 +303,15 @@ pub async fn insert(clickhouse: &ClickHouse, table: &str, block: &Block) -> Resu
         .collect();
     let mut pause = FIRST_PAUSE;
     for tries in 1.. {
-        match clickhouse
-            .insert_native(table, &columns, body.clone())
-            .await
-        {
+        let written = async {
+            let rows = clickhouse.insert_native(table, &columns, body.clone());
+            rows.await?;
+            match touches {
+                Some(touches) => touches.record(block).await,
+                None => Ok(()),
+            }
+        };
+        match written.await {
             Ok(()) => break,
             Err(error) if error.kind().policy().retry == Retry::Never || tries == MOST_TRIES => {
                 return Err(error.context(format!("insert into {table}")));

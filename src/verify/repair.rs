@@ -11,6 +11,7 @@ use crate::lease::Lease;
 use crate::migrate::silver::{qualified, table_name};
 use crate::sink::checkpoints;
 use crate::sink::stored::{self, Newest, Span};
+use crate::sink::touches::Touches;
 use crate::snapshot::{self, Left, Reached, Snapshot, Stamping};
 
 const POLL: Duration = Duration::from_millis(250);
@@ -56,6 +57,8 @@ pub(super) async fn repair(sides: &Sides<'_>, keys: &[Key]) -> Result<Repaired> 
         caught_up,
     };
     let table = qualified(&config.clickhouse.silver, &table_name(job));
+    let names = &config.clickhouse;
+    let touches = Touches::new(job, sides.clickhouse, &names.silver, &names.ops);
     let mut repaired = Repaired::default();
     let left = &mut repaired.left;
     for keys in keys.chunks(KEYS_AT_ONCE) {
@@ -67,7 +70,7 @@ pub(super) async fn repair(sides: &Sides<'_>, keys: &[Key]) -> Result<Repaired> 
         let known = |key: &Key| newest.get(key).map(|newest| (*newest).into());
         let block = stamping.rows(&chunk.block, known, left);
         repaired.written += block.rows() as u64;
-        stored::insert(sides.clickhouse, &table, &block).await?;
+        stored::insert(sides.clickhouse, &table, &block, Some(&touches)).await?;
         let places = sides.reading.key_places(&chunk.block);
         let mut found: BTreeSet<Key> = chunk
             .refused
@@ -80,7 +83,7 @@ pub(super) async fn repair(sides: &Sides<'_>, keys: &[Key]) -> Result<Repaired> 
             .filter(|(key, newest)| !newest.deleted && !found.contains(*key));
         let ghosts = stamping.deleted(gone.map(|(key, newest)| (key, (*newest).into())), left);
         repaired.removed += ghosts.rows() as u64;
-        stored::insert(sides.clickhouse, &table, &ghosts).await?;
+        stored::insert(sides.clickhouse, &table, &ghosts, Some(&touches)).await?;
     }
     snapshot.close().await?;
     lease.release().await;

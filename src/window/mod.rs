@@ -5,6 +5,7 @@
 //! instants          from          to                         a day is 23, 24 or 25 h long
 //! ```
 
+mod bucket;
 mod range;
 mod span;
 
@@ -16,6 +17,7 @@ use chrono::{
 };
 use chrono_tz::Tz;
 
+pub use bucket::Bucket;
 pub use range::{Bounds, Limits, MOST_WINDOWS, Range, instant};
 pub use span::Span;
 

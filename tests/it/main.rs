@@ -10,6 +10,7 @@ mod columns;
 mod connectors;
 mod crash;
 mod demo;
+mod dirty;
 mod discover;
 mod disk_full;
 mod dlq;

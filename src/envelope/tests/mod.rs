@@ -41,6 +41,7 @@ pub(crate) fn job(more: &[(&str, &str, Encoding)]) -> SilverJob {
         flattened: None,
         key: vec!["id".into()],
         time_column: None,
+        immutable: Vec::new(),
         columns: base.iter().chain(more).map(column).collect(),
         extras: vec![],
         exclude: vec![],

@@ -80,6 +80,7 @@ pub(in crate::job) fn read(
     let key = root.texts("key");
     let flattened = flattened(&root, format, key.is_empty());
     let time_column = root.text("time_column");
+    let immutable = root.texts("immutable");
     let exclude = root.texts("exclude");
     let epoch = epoch(&root);
     let policies = root.section("policy").map(policies).unwrap_or_default();
@@ -116,6 +117,7 @@ pub(in crate::job) fn read(
     if let Some(wanted) = &time_column {
         check_time_column(&root, wanted, &columns);
     }
+    check_immutable(&root, &immutable, &columns);
     check_keep(&root, &key, &columns, policies);
     root.finish();
     Some(SilverJob {
@@ -126,6 +128,7 @@ pub(in crate::job) fn read(
         flattened,
         key: key.into_iter().map(|field| field.value).collect(),
         time_column: time_column.map(|column| column.value),
+        immutable: immutable.into_iter().map(|column| column.value).collect(),
         columns: columns.into_iter().map(|column| column.value).collect(),
         extras: extras.into_iter().map(|extra| extra.value).collect(),
         exclude: exclude.into_iter().map(|field| field.value).collect(),
@@ -447,6 +450,17 @@ fn check_exclude(root: &Section<'_>, exclude: &[Located<String>], columns: &[Loc
         {
             let message = format!("`{}` is both in [columns] and in `exclude`", field.value);
             root.fault(field.line, message);
+        }
+    }
+}
+
+fn check_immutable(root: &Section<'_>, immutable: &[Located<String>], columns: &[Located<Column>]) {
+    let names = || columns.iter().map(|column| column.value.name.as_str());
+    for wanted in immutable {
+        if !names().any(|name| name == wanted.value) {
+            let near = suggestion(&wanted.value, names());
+            let message = format!("immutable `{}` is no column{near}", wanted.value);
+            root.fault(wanted.line, message);
         }
     }
 }

@@ -1,0 +1,159 @@
+//! Which windows of gold are dirty: something they read was changed after their last build began to read.
+//!
+//! ```text
+//! ops.touches   event times of silver's rows, before and after a change ─┐
+//!                                                                        ├─ later than input_at of a window they lie in?
+//! ops.windows   windows of gold whose contents changed ──────────────────┘
+//! ```
+//!
+//! All times are ClickHouse's own. A touch is recorded after its rows are visible and a build's `input_at` is taken
+//! before it reads, so a row that a build has not seen is always told of later.
+
+mod overlap;
+
+use std::time::Duration;
+
+use chrono::{DateTime, TimeZone, Utc};
+use clickhouse::Row;
+use serde::Deserialize;
+
+use crate::column::Type;
+use crate::error::Result;
+use crate::job::{Dependency, GoldJob, Jobs, SilverJob};
+use crate::ledger::Ledger;
+use crate::sink::clickhouse::{ClickHouse, literal, quote};
+use crate::window::{Bucket, Calendar, Window};
+pub use overlap::Change;
+
+/// What a job reads besides its window is not declared yet.
+const NO_LOOKBACK: Duration = Duration::ZERO;
+
+/// The windows of a job that were built, and whose input was changed since; oldest first.
+pub async fn windows(
+    clickhouse: &ClickHouse,
+    ops: &str,
+    jobs: &Jobs,
+    job: &GoldJob,
+) -> Result<Vec<Window>> {
+    let changes = changes(clickhouse, ops, jobs, job).await?;
+    let seen = Ledger::new(clickhouse, ops, &job.name).seen().await?;
+    // what an older grain or zone built is stale, not dirty
+    let own = seen
+        .into_iter()
+        .filter(|seen| job.calendar.window_at(seen.window.from) == seen.window);
+    Ok(overlap::dirty(own, changes, NO_LOOKBACK))
+}
+
+/// Whatever a job depends on, as far as its changes are tracked.
+async fn changes(
+    clickhouse: &ClickHouse,
+    ops: &str,
+    jobs: &Jobs,
+    job: &GoldJob,
+) -> Result<Vec<Change>> {
+    let mut changes = Vec::new();
+    for dependency in &job.depends_on {
+        match dependency {
+            Dependency::Silver(name) => {
+                let silver = jobs.silver.iter().find(|silver| silver.name == *name);
+                if let Some(silver) = silver.filter(|silver| silver.time_column.is_some()) {
+                    changes.extend(of_silver(clickhouse, ops, silver, job.calendar).await?);
+                }
+            }
+            Dependency::Gold(name) => {
+                let seen = Ledger::new(clickhouse, ops, name).seen().await?;
+                changes.extend(seen.iter().map(|seen| Change {
+                    from: seen.window.from,
+                    to: seen.window.to,
+                    at: seen.changed_at,
+                }));
+            }
+        }
+    }
+    Ok(changes)
+}
+
+async fn of_silver(
+    clickhouse: &ClickHouse,
+    ops: &str,
+    silver: &SilverJob,
+    calendar: Calendar,
+) -> Result<Vec<Change>> {
+    #[derive(Row, Deserialize)]
+    struct Touch {
+        bucket: i32,
+        at: i64,
+    }
+    let sql = format!(
+        "SELECT bucket, toUnixTimestamp64Micro(max(at)) AS at FROM {}.touches WHERE job = {} GROUP BY bucket",
+        quote(ops),
+        literal(&silver.name)
+    );
+    let touches: Vec<Touch> = clickhouse.all(&sql).await?;
+    let dates = holds_dates(silver);
+    let change = |touch: Touch| {
+        let bucket = Bucket(touch.bucket);
+        // a row without a time is in no window
+        if bucket == Bucket::NO_TIME {
+            return None;
+        }
+        let (from, to) = match dates {
+            true => date(bucket, calendar)?,
+            false => (bucket.begin()?, bucket.end()?),
+        };
+        let at = touch.at;
+        Some(Change { from, to, at })
+    };
+    Ok(touches.into_iter().filter_map(change).collect())
+}
+
+fn holds_dates(silver: &SilverJob) -> bool {
+    let time = silver.time_column.as_deref();
+    let column = silver
+        .columns
+        .iter()
+        .find(|column| Some(column.name.as_str()) == time);
+    column.is_some_and(|column| match &column.kind {
+        Type::Nullable(inner) => matches!(**inner, Type::Date | Type::Date32),
+        kind => matches!(kind, Type::Date | Type::Date32),
+    })
+}
+
+/// A date is compared with instants as its midnight in UTC, and with dates of a zone as that zone's day: whatever the SELECT
+/// does, the row is within both.
+fn date(bucket: Bucket, calendar: Calendar) -> Option<(DateTime<Utc>, DateTime<Utc>)> {
+    const DAY: chrono::Duration = chrono::Duration::days(1);
+    let utc = bucket.begin()?;
+    let local = calendar.zone.from_local_datetime(&utc.naive_utc());
+    let local = local
+        .earliest()
+        .map_or(utc, |local| local.with_timezone(&Utc));
+    Some((utc.min(local), utc.max(local) + DAY))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::window::Grain;
+
+    #[test]
+    fn a_date_is_the_day_of_the_zone_and_that_of_utc() {
+        let calendar = |zone| Calendar {
+            grain: Grain::Day,
+            zone,
+        };
+        let midnight: DateTime<Utc> = "2024-03-31T00:00:00Z".parse().unwrap();
+        let bucket = Bucket::of_seconds(midnight.timestamp());
+        let span = |zone| date(bucket, calendar(zone)).unwrap();
+        let at = |text: &str| -> DateTime<Utc> { text.parse().unwrap() };
+        assert_eq!(span(chrono_tz::UTC), (midnight, at("2024-04-01T00:00:00Z")));
+        assert_eq!(
+            span(chrono_tz::Europe::Berlin),
+            (at("2024-03-30T23:00:00Z"), at("2024-04-01T00:00:00Z"))
+        );
+        assert_eq!(
+            span(chrono_tz::America::New_York),
+            (midnight, at("2024-04-01T04:00:00Z"))
+        );
+    }
+}

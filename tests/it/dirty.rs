@@ -1,0 +1,286 @@
+//! Which windows of gold a change of silver makes dirty, from Kafka to the rebuilt window.
+
+use serde_json::{Value, json};
+
+use crate::support::kafka::key;
+use crate::support::stream::Stream;
+
+const ORDERS: &str = r#"
+topic = "{topic}"
+key = ["id"]
+time_column = "at"
+{more}
+[columns]
+id = "Int64"
+at = { type = "Nullable(DateTime64(3, 'UTC'))", from = "millis" }
+amount = "Int64"
+"#;
+const DAILY: &str = r#"
+grain = "day"
+time_column = "day"
+order_by = ["day"]
+depends_on = ["silver.orders"]
+"#;
+const DAILY_SQL: &str = "SELECT toDate(assumeNotNull(at)) AS day, count() AS orders, sum(amount) AS total FROM {silver}.orders
+WHERE at >= {from:DateTime64(3, 'UTC')} AND at < {to:DateTime64(3, 'UTC')} GROUP BY day
+";
+/// 2024-03-01
+const FIRST: i64 = 1_709_251_200_000;
+const DAY: i64 = 86_400_000;
+
+/// Silver `orders` over a topic of the test's own and gold `daily` over it; `more` are lines of the silver job.
+pub async fn orders(name: &str, partitions: i32, more: &str) -> Stream {
+    let mut stream = Stream::new(name, partitions).await;
+    // a member that was killed is not waited for
+    stream.project.set(
+        "BULLION_KAFKA_PROPERTIES",
+        "session.timeout.ms=2000,heartbeat.interval.ms=500",
+    );
+    let project = &stream.project;
+    std::fs::remove_file(project.path("jobs/silver/notes.toml")).unwrap();
+    let job = ORDERS
+        .replace("{topic}", &stream.topic.name)
+        .replace("{more}", more);
+    project.write("jobs/silver/orders.toml", &job);
+    project.write("jobs/gold/daily.toml", DAILY);
+    let sql = DAILY_SQL.replace("{silver}", &project.database("silver"));
+    project.write("jobs/gold/daily.sql", &sql);
+    project.succeed(&["migrate"]);
+    stream
+}
+
+pub fn order(id: i64, at: Option<i64>, amount: i64) -> Value {
+    json!({"id": id, "at": at, "amount": amount})
+}
+
+pub fn change(op: &str, before: Value, after: Value) -> String {
+    json!({"before": before, "after": after, "source": {"ts_ms": 1}, "op": op, "ts_ms": 1})
+        .to_string()
+}
+
+pub fn send(stream: &Stream, id: i64, value: Option<&str>) {
+    stream
+        .topic
+        .send(0, Some(&key(id)), value.map(str::as_bytes));
+}
+
+fn put(stream: &Stream, op: &str, id: i64, day: i64) {
+    let row = order(id, Some(FIRST + day * DAY + 3_600_000), 10);
+    send(stream, id, Some(&change(op, Value::Null, row)));
+}
+
+/// One order a day for so many days, ingested and built.
+async fn built(stream: &Stream, days: i64) {
+    for day in 0..days {
+        put(stream, "c", day, day);
+    }
+    stream.topic.flush();
+    stream.ends("done");
+    let to = chrono::DateTime::from_timestamp_millis(FIRST + days * DAY).unwrap();
+    let to = to.format("%Y-%m-%d").to_string();
+    let range = ["gold", "--from", "2024-03-01", "--to", &to];
+    stream.project.succeed(&range);
+}
+
+/// What `gold --dirty` says of itself, and the days that the ledger says were built by that run.
+async fn rebuild(stream: &Stream, arguments: &[&str]) -> (Value, Vec<String>) {
+    let mut all = vec!["gold"];
+    all.extend(arguments);
+    all.extend(["--output", "json"]);
+    let ran = stream.project.succeed(&all).json();
+    let sql = format!(
+        "SELECT toDate(window_from) FROM {0} WHERE run_id = (SELECT max(run_id) FROM {1}) ORDER BY 1",
+        stream.ops("windows"),
+        stream.ops("runs")
+    );
+    (ran, stream.engine.rows(&sql).await)
+}
+
+async fn totals(stream: &Stream) -> (Vec<String>, Vec<String>) {
+    let gold = format!(
+        "SELECT day, orders, total FROM {}_gold.daily ORDER BY day",
+        stream.project.name
+    );
+    let silver = format!(
+        "SELECT toDate(assumeNotNull(at)) AS day, count(), sum(amount) FROM {} WHERE at IS NOT NULL GROUP BY day ORDER BY day",
+        stream.silver("orders")
+    );
+    (
+        stream.engine.rows(&gold).await,
+        stream.engine.rows(&silver).await,
+    )
+}
+
+#[tokio::test]
+async fn a_late_move_of_a_forty_day_old_row_makes_both_days_rebuild_and_no_other() {
+    let stream = orders("dirty_move", 1, "").await;
+    built(&stream, 45).await;
+    let (ran, _) = rebuild(&stream, &["--dirty"]).await;
+    assert_eq!(ran["status"], "noop", "{ran}");
+
+    // order 2 of March 3rd moves to the 42nd day; without a before image
+    put(&stream, "u", 2, 41);
+    stream.topic.flush();
+    stream.ends("done");
+    let (ran, days) = rebuild(&stream, &["--dirty"]).await;
+    assert_eq!(ran["built"], 2, "{ran}");
+    assert_eq!(days, ["2024-03-03", "2024-04-11"]);
+    let (gold, silver) = totals(&stream).await;
+    assert_eq!(gold, silver);
+    let (ran, _) = rebuild(&stream, &["daily", "--dirty"]).await;
+    assert_eq!(ran["status"], "noop", "{ran}");
+
+    // back, onward, and deleted: each day that it was in, and each only once
+    put(&stream, "u", 2, 5);
+    stream.topic.flush();
+    stream.ends("done");
+    let (_, days) = rebuild(&stream, &["--dirty"]).await;
+    assert_eq!(days, ["2024-03-06", "2024-04-11"]);
+    send(&stream, 2, Some(&change("d", Value::Null, Value::Null)));
+    send(&stream, 2, None);
+    stream.topic.flush();
+    stream.ends("done");
+    let (_, days) = rebuild(&stream, &["--dirty"]).await;
+    assert_eq!(days, ["2024-03-06"]);
+    // from a day to no day, and into one
+    send(
+        &stream,
+        7,
+        Some(&change("u", Value::Null, order(7, None, 1))),
+    );
+    stream.topic.flush();
+    stream.ends("done");
+    let (_, days) = rebuild(&stream, &["--dirty"]).await;
+    assert_eq!(days, ["2024-03-08"]);
+    let (gold, silver) = totals(&stream).await;
+    assert_eq!(gold, silver);
+}
+
+#[tokio::test]
+async fn an_immutable_time_is_looked_up_for_deleted_rows_only() {
+    let stream = orders("dirty_immutable", 1, "immutable = [\"at\"]").await;
+    built(&stream, 4).await;
+    put(&stream, "u", 1, 1);
+    send(&stream, 3, Some(&change("d", Value::Null, Value::Null)));
+    stream.topic.flush();
+    stream.ends("done");
+    let (_, days) = rebuild(&stream, &["--dirty"]).await;
+    assert_eq!(days, ["2024-03-02", "2024-03-04"]);
+    let (gold, silver) = totals(&stream).await;
+    assert_eq!(gold, silver);
+}
+
+#[tokio::test]
+async fn a_crash_between_the_rows_and_the_commit_leaves_no_window_behind() {
+    let stream = orders("dirty_crash", 1, "").await;
+    built(&stream, 8).await;
+    for (day, point) in ["insert-acked", "times-entered", "touched", "before-commit"]
+        .iter()
+        .enumerate()
+    {
+        let day = i64::try_from(day).unwrap();
+        put(&stream, "u", day, day + 4);
+        stream.topic.flush();
+        let failpoint = format!("{point}:1:kill");
+        let mut ingest = stream.project.start_with(
+            &["ingest", "--until-caught-up"],
+            &[("BULLION_FAILPOINT", &failpoint)],
+        );
+        assert_eq!(ingest.wait(crate::support::PATIENCE), 137, "{point}");
+        // readers see the move, and merges may take what was before it
+        let sql = format!("OPTIMIZE TABLE {}_versions FINAL", stream.silver("orders"));
+        stream.engine.ask(&sql).await.unwrap();
+        stream.project.succeed(&["gold", "--dirty"]);
+        stream.ends("done");
+        stream.project.succeed(&["gold", "--dirty"]);
+        let (gold, silver) = totals(&stream).await;
+        assert_eq!(gold, silver, "{point}");
+    }
+}
+
+#[tokio::test]
+async fn missing_is_what_was_never_built_or_built_by_another_sql() {
+    let stream = orders("dirty_missing", 1, "").await;
+    built(&stream, 4).await;
+    stream.project.succeed(&["gold", "--date", "2024-03-08"]);
+    let (ran, days) = rebuild(&stream, &["--missing"]).await;
+    assert_eq!((&ran["unchanged"], days.len()), (&3.into(), 3), "{ran}");
+    assert_eq!(days, ["2024-03-05", "2024-03-06", "2024-03-07"]);
+    let (ran, _) = rebuild(&stream, &["--missing", "--dirty"]).await;
+    assert_eq!(ran["status"], "noop", "{ran}");
+    let sql = DAILY_SQL.replace("{silver}", &stream.project.database("silver"));
+    stream.project.write(
+        "jobs/gold/daily.sql",
+        &sql.replace("sum(amount)", "sum(amount) + 0"),
+    );
+    let (_, days) = rebuild(
+        &stream,
+        &[
+            "daily",
+            "--missing",
+            "--from",
+            "2024-03-02",
+            "--to",
+            "2024-03-04",
+        ],
+    )
+    .await;
+    assert_eq!(days, ["2024-03-02", "2024-03-03"]);
+    let (ran, days) = rebuild(&stream, &["--missing", "--dirty"]).await;
+    assert_eq!(days.len(), 6, "{ran}");
+}
+
+#[tokio::test]
+async fn gold_over_gold_is_dirty_where_its_input_changed() {
+    let stream = orders("dirty_graph", 1, "").await;
+    let project = &stream.project;
+    project.write(
+        "jobs/gold/weekly.toml",
+        "grain = \"week\"\ntime_column = \"week\"\norder_by = [\"week\"]\ndepends_on = [\"gold.daily\"]\n",
+    );
+    let sql = "SELECT toMonday(day) AS week, sum(total) AS total FROM {gold}.daily \
+WHERE day >= toDate({from:DateTime64(3, 'UTC')}) AND day < toDate({to:DateTime64(3, 'UTC')}) GROUP BY week";
+    project.write(
+        "jobs/gold/weekly.sql",
+        &sql.replace("{gold}", &project.database("gold")),
+    );
+    for day in 0..31 {
+        put(&stream, "c", day, day);
+    }
+    stream.topic.flush();
+    stream.ends("done");
+    project.succeed(&["migrate"]);
+    project.succeed(&[
+        "gold",
+        "daily",
+        "--from",
+        "2024-03-01",
+        "--to",
+        "2024-04-01",
+    ]);
+    project.succeed(&[
+        "gold",
+        "weekly",
+        "--from",
+        "2024-03-04",
+        "--to",
+        "2024-04-01",
+    ]);
+    // an update that changes no answer of daily's is none for weekly
+    put(&stream, "u", 12, 12);
+    stream.topic.flush();
+    stream.ends("done");
+    let (ran, _) = rebuild(&stream, &["--dirty"]).await;
+    assert_eq!(
+        (&ran["built"], &ran["unchanged"]),
+        (&0.into(), &1.into()),
+        "{ran}"
+    );
+    let moved = order(12, Some(FIRST + 20 * DAY), 77);
+    send(&stream, 12, Some(&change("u", Value::Null, moved)));
+    stream.topic.flush();
+    stream.ends("done");
+    let (ran, weeks) = rebuild(&stream, &["--dirty"]).await;
+    assert_eq!(ran["built"], 4, "{ran}");
+    assert_eq!(weeks, ["2024-03-11", "2024-03-18"]);
+}
