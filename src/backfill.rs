@@ -61,6 +61,7 @@ mod tests {
             window: windows[index],
             state,
             sql_hash: hash.to_owned(),
+            staging: String::new(),
             contents: Contents::default(),
             whole,
         };

@@ -1,4 +1,4 @@
-//! Named points between poll and commit where a test ends, freezes or holds up the process.
+//! Named points between poll and commit, and inside a swap, where a test ends, freezes or holds up the process.
 //!
 //! ```text
 //! BULLION_FAILPOINT=before-commit:3:kill     at the third time; several, comma-separated
@@ -33,6 +33,10 @@ pub enum Point {
     ResyncSwapped,
     ResyncCopied,
     ResyncDropped,
+    /// of `gold`: the lease is ours, and the swap not announced yet
+    LeaseChecked,
+    /// of `gold`: the ledger says `swapping`, and nothing is swapped yet
+    SwapAnnounced,
 }
 
 /// On a thread that may block.
@@ -76,6 +80,8 @@ mod armed {
         ("resync-swapped", Point::ResyncSwapped),
         ("resync-copied", Point::ResyncCopied),
         ("resync-dropped", Point::ResyncDropped),
+        ("lease-checked", Point::LeaseChecked),
+        ("swap-announced", Point::SwapAnnounced),
     ];
 
     struct Armed {

@@ -79,6 +79,8 @@ pub struct Known {
     pub window: Window,
     pub state: State,
     pub sql_hash: String,
+    /// what a window in mid-swap is replaced from
+    pub staging: String,
     pub contents: Contents,
     /// built after its end, and not while it was still in progress
     pub whole: bool,
@@ -119,6 +121,7 @@ struct KnownRow {
     ends: i64,
     state: String,
     sql_hash: String,
+    staging: String,
     rows: u64,
     checksum: u64,
     whole: bool,
@@ -192,7 +195,7 @@ WHERE job = {} AND (state IN ('done', 'unchanged', 'swapping') OR toUnixTimestam
     async fn select(&self, condition: &str) -> Result<Vec<Known>> {
         let sql = format!(
             "SELECT toUnixTimestamp64Milli(window_from) AS begins, toUnixTimestamp64Milli(window_to) AS ends, \
-CAST(state, 'String') AS state, sql_hash, rows, checksum, CAST(recorded_at >= window_to, 'Bool') AS whole FROM {}.windows WHERE job = {} {condition} ORDER BY window_from",
+CAST(state, 'String') AS state, sql_hash, staging, rows, checksum, CAST(recorded_at >= window_to, 'Bool') AS whole FROM {}.windows WHERE job = {} {condition} ORDER BY window_from",
             quote(&self.ops),
             literal(&self.job)
         );
@@ -206,6 +209,7 @@ CAST(state, 'String') AS state, sql_hash, rows, checksum, CAST(recorded_at >= wi
                 window,
                 state: State::parse(&row.state)?,
                 sql_hash: row.sql_hash,
+                staging: row.staging,
                 contents: Contents {
                     rows: row.rows,
                     checksum: row.checksum,
@@ -215,6 +219,15 @@ CAST(state, 'String') AS state, sql_hash, rows, checksum, CAST(recorded_at >= wi
             })
         });
         Ok(known.collect())
+    }
+
+    /// Jobs of which a crash, or a run that still goes on, left windows in mid-swap.
+    pub async fn jobs_in_mid_swap(clickhouse: &ClickHouse, ops: &str) -> Result<Vec<String>> {
+        let sql = format!(
+            "SELECT DISTINCT CAST(job, 'String') AS job FROM {}.windows WHERE state = 'swapping' ORDER BY job",
+            quote(ops)
+        );
+        clickhouse.all(&sql).await.map_err(missing)
     }
 
     pub async fn write(&self, entry: &Entry<'_>, run_id: &str, token: u64) -> Result<()> {
@@ -283,7 +296,7 @@ AND window_to = fromUnixTimestamp64Milli({}, 'UTC'))",
 pub struct Run {
     pub id: String,
     pub job: String,
-    /// gold, backfill or schedule
+    /// gold, backfill, schedule, retry or repair
     pub command: &'static str,
     pub scheduled_for: Option<DateTime<Utc>>,
     pub started_at: DateTime<Utc>,

@@ -13,7 +13,7 @@ use futures_util::future::join_all;
 use crate::config::Config;
 use crate::error::{Error, Kind, Result};
 use crate::freshness::{self, Freshness};
-use crate::gold::{Pace, Work, ending};
+use crate::gold::{self, Pace, Work, ending};
 use crate::job::{GoldJob, Jobs};
 use crate::ledger::{Ending, Run};
 use crate::shutdown::Shutdown;
@@ -97,6 +97,15 @@ impl Scheduler {
                 Some(signal) => Err(signal.error()),
                 None => Ok(ended),
             };
+        }
+        let repaired = gold::repair(&self.clickhouse, &self.config, &self.jobs, &self.shutdown);
+        match repaired.await {
+            Err(error) if matches!(error.kind(), Kind::Terminated | Kind::Interrupted) => {
+                return Err(error);
+            }
+            // the build meets the same trouble, and its run says so
+            Err(error) => tracing::warn!(%error, "cannot look for swaps that were cut off"),
+            Ok(()) => {}
         }
         tracing::info!(
             job = job.name,

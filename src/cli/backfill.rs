@@ -9,7 +9,6 @@ use crate::error::{Kind, Result};
 use crate::gold::{Pace, Work};
 use crate::job::GoldJob;
 use crate::ledger::{Ledger, Run};
-use crate::sink::clickhouse::ClickHouse;
 
 #[derive(clap::Args)]
 #[command(after_help = "\
@@ -43,7 +42,7 @@ pub async fn run(args: Args, context: Context) -> Result<Outcome> {
         return Ok(Outcome::done("noop"));
     };
     show_expansion(&context, job, &windows);
-    let clickhouse = ClickHouse::connect(&config.clickhouse).await?;
+    let clickhouse = crate::gold::connect(&config, &jobs, &context.shutdown).await?;
     let ledger = Ledger::new(&clickhouse, &config.clickhouse.ops, &job.name);
     let plan = plan(&ledger, job, &windows, args.rebuild).await?;
     show(&context, job, &plan, usize::from(args.parallel));

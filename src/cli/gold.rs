@@ -15,7 +15,6 @@ use crate::freshness::{self, Freshness};
 use crate::gold::{Pace, Summary, Work};
 use crate::job::{Dependency, GoldJob};
 use crate::ledger::Run;
-use crate::sink::clickhouse::ClickHouse;
 use crate::window::Window;
 
 #[derive(clap::Args)]
@@ -63,7 +62,7 @@ pub async fn run(args: Args, context: Context) -> Result<Outcome> {
             show_expansion(&context, job, windows);
         }
     }
-    let clickhouse = ClickHouse::connect(&config.clickhouse).await?;
+    let clickhouse = crate::gold::connect(&config, &declared, &context.shutdown).await?;
     let mut told = Told::default();
     for (job, range) in plan {
         if let Some(dependency) = told.failed_dependency(job) {

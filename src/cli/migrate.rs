@@ -3,6 +3,7 @@
 use super::{Context, Outcome, out};
 use crate::config::Config;
 use crate::error::{Kind, Result};
+use crate::gold;
 use crate::job::{Jobs, in_dependency_order};
 use crate::migrate;
 use crate::sink::clickhouse::ClickHouse;
@@ -28,7 +29,9 @@ pub async fn run(args: Args, context: Context) -> Result<Outcome> {
                 out::line(&change.what);
             }
         };
-        migrate::apply(&clickhouse, &config, &jobs, told).await?
+        let made = migrate::apply(&clickhouse, &config, &jobs, told).await?;
+        gold::repair(&clickhouse, &config, &jobs, &context.shutdown).await?;
+        made
     };
     if changes.is_empty() && context.output == out::Format::Text {
         out::line("nothing to change");

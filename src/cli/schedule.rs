@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::{Context, Outcome, out};
 use crate::config::Config;
 use crate::error::{Result, Retry};
+use crate::gold;
 use crate::job::Jobs;
 use crate::schedule::{Scheduler, last_complete, next_fire, nothing_to_schedule};
 use crate::shutdown::Shutdown;
@@ -33,6 +34,7 @@ pub async fn run(args: Args, context: Context) -> Result<Outcome> {
         return Ok(upcoming(&jobs, count, &context));
     }
     let clickhouse = connect(&config, &context.shutdown).await?;
+    gold::repair(&clickhouse, &config, &jobs, &context.shutdown).await?;
     let scheduler = Scheduler {
         clickhouse,
         config,

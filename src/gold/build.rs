@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use super::{Built, Session};
 use crate::error::{Context as _, Error, Kind, Result};
+use crate::failpoint::{self, Point};
 use crate::job::partition_id;
 use crate::ledger::{Contents, Cost, State};
 use crate::window::Window;
@@ -73,16 +74,27 @@ impl Session<'_> {
     }
 
     /// From here on a crash leaves `swapping` in the ledger, and the next command repairs the window.
-    async fn swap(&self, staged: Built, partition: &str, staging: &str) -> Result<Built> {
+    pub(super) async fn swap(
+        &self,
+        staged: Built,
+        partition: &str,
+        staging: &str,
+    ) -> Result<Built> {
         self.lease.check().await?;
+        failpoint::pass(Point::LeaseChecked).await;
         let mut entry = self.entry(staged.window, State::Swapping, partition);
         entry.staging = staging;
         entry.contents = staged.contents;
         entry.cost = staged.cost;
         entry.input_at = Some(staged.input_at);
+        self.unsettled().insert(staged.window);
         self.write(entry).await?;
-        self.replace(staging, partition, staged.contents.rows == 0)
-            .await?;
+        failpoint::pass(Point::SwapAnnounced).await;
+        if let Err(error) = self.replace(staging, partition).await {
+            // a stale owner's staging is gone, which says less than why
+            self.lease.check().await?;
+            return Err(error);
+        }
         let found = self.contents(&self.job.name, partition).await?;
         if found != staged.contents {
             return Err(differs(found, staged.contents));
@@ -94,17 +106,23 @@ impl Session<'_> {
         self.record(done, partition).await
     }
 
+    /// The last word on a window whose partition holds just what it should.
     async fn record(&self, built: Built, partition: &str) -> Result<Built> {
         let mut entry = self.entry(built.window, built.state, partition);
         entry.contents = built.contents;
         entry.cost = built.cost;
         entry.input_at = Some(built.input_at);
         self.write(entry).await?;
+        self.unsettled().remove(&built.window);
         Ok(built)
     }
 
-    /// The failure itself is what the caller hears of, so a ledger that cannot be written is only logged.
+    /// The failure itself is what the caller hears of, so a ledger that cannot be written is only logged. It stays silent
+    /// where a swap was cut off before, which somebody still has to redo, and where the window is another owner's by now.
     async fn record_failure(&self, window: Window, partition: &str, error: &Error) {
+        if self.unsettled().contains(&window) || error.kind() == Kind::LeaseHeld {
+            return;
+        }
         let state = match error.kind() {
             Kind::AuditBlocked => State::Blocked,
             _ => State::Failed,
@@ -117,7 +135,7 @@ impl Session<'_> {
         }
     }
 
-    async fn discard(&self, staging: &str) {
+    pub(super) async fn discard(&self, staging: &str) {
         if let Err(error) = self.drop_table(staging).await {
             tracing::warn!(job = self.job.name, table = staging, %error, "cannot drop a staging table; the next run will");
         }
@@ -129,7 +147,6 @@ fn differs(found: Contents, wanted: Contents) -> Error {
         "after the swap the partition holds {} rows (checksum {:016x}), staging held {} ({:016x})",
         found.rows, found.checksum, wanted.rows, wanted.checksum
     );
-    Error::new(Kind::Busy, message).advise(
-        "the ledger says `swapping`: run the same command again, it repairs the window first",
-    )
+    Error::new(Kind::Busy, message)
+        .advise("the ledger says `swapping`: the next command on gold redoes the swap first")
 }

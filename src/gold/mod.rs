@@ -1,7 +1,7 @@
 //! Gold: a job's SELECT for one window, built aside, audited, swapped in, verified, and written down.
 //!
 //! ```text
-//! lease ─▶ recover what a crash left `swapping` ─▶ drop staging of older tokens
+//! lease ─▶ take over or drop the staging of older tokens ─▶ redo what a crash left `swapping`
 //!   each window:  staging ─▶ INSERT SELECT ─▶ only its own partition? ─▶ audits ─▶ same as before? ─▶ nothing to swap
 //!                                                                                      │ no
 //!                 ledger `done` ◀─ same count and checksum? ◀─ REPLACE PARTITION ◀─ ledger `swapping`
@@ -9,15 +9,19 @@
 
 mod audit;
 mod build;
+mod recover;
+mod repair;
 mod run;
 mod staging;
 mod work;
 
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use crate::config::Config;
-use crate::error::{Context as _, Error, Kind, Result};
-use crate::job::{GoldJob, partition_id};
+use crate::error::{Context as _, Result};
+use crate::job::GoldJob;
 use crate::lease::Lease;
 use crate::ledger::{Contents, Cost, Entry, Ledger, Run, State};
 use crate::migrate;
@@ -25,6 +29,7 @@ use crate::migrate::gold::TargetColumn;
 use crate::sink::clickhouse::ClickHouse;
 use crate::window::Window;
 
+pub use repair::{connect, repair};
 pub use run::{Pace, Report, Summary};
 pub use work::{Work, ending};
 
@@ -42,6 +47,10 @@ pub struct Session<'a> {
     /// newer servers refuse an empty source unless told; older ones do not know the setting
     empty_source_setting: bool,
     steps: AtomicU64,
+    /// windows whose last word is `swapping`: only a swap that was verified may say something else
+    unsettled: Mutex<HashSet<Window>>,
+    /// what was in mid-swap when this session began, and is whole now
+    recovered: Vec<Window>,
 }
 
 /// A window that stands as its SELECT says.
@@ -56,7 +65,7 @@ pub struct Built {
 }
 
 impl<'a> Session<'a> {
-    /// Takes the lease, repairs what a crash left behind, and makes sure that the target is what the job declares.
+    /// Takes the lease, makes sure that the target is what the job declares, and redoes the swaps that a crash cut off.
     pub async fn open(
         clickhouse: &'a ClickHouse,
         config: &'a Config,
@@ -69,7 +78,7 @@ impl<'a> Session<'a> {
         let target = format!("{}.{}", names.gold, job.name);
         let lease = Lease::acquire(&config.lease, &target, floor).await?;
         let columns = migrate::gold::verify(clickhouse, &names.gold, job).await;
-        let session = Session {
+        let mut session = Session {
             clickhouse,
             database: &names.gold,
             cluster_wide: clickhouse.on_cluster(),
@@ -80,9 +89,10 @@ impl<'a> Session<'a> {
             lease,
             empty_source_setting: staging::knows_empty_source(clickhouse).await?,
             steps: AtomicU64::new(0),
+            unsettled: Mutex::default(),
+            recovered: Vec::new(),
         };
-        session.drop_older_staging().await?;
-        session.recover().await?;
+        session.recovered = session.recover().await?;
         Ok(session)
     }
 
@@ -91,42 +101,10 @@ impl<'a> Session<'a> {
         self.lease.release().await;
     }
 
-    /// A REPLACE that was cut off by an engine's death may have left both the old and the new rows.
-    async fn recover(&self) -> Result<()> {
-        for left in self.ledger.swapping().await? {
-            let window = left.window;
-            let label = self.job.calendar.label(window);
-            if self.job.calendar.window_at(window.from) != window {
-                let message = format!(
-                    "window {label} of job {} was being swapped when its run died, and the job's grain or zone changed since",
-                    self.job.name
-                );
-                return Err(Error::new(Kind::Mismatch, message).advise(
-                    "build it once with the old grain and zone, or drop its partition by hand",
-                ));
-            }
-            let partition = partition_id(self.job.calendar, window);
-            let found = self.contents(&self.job.name, &partition).await?;
-            if found == left.contents {
-                tracing::info!(
-                    job = self.job.name,
-                    window = label,
-                    "the swap that was cut off is complete"
-                );
-                let mut entry = self.entry(window, State::Done, &partition);
-                entry.contents = found;
-                entry.sql_hash = &left.sql_hash;
-                self.write(entry).await?;
-            } else {
-                tracing::warn!(
-                    job = self.job.name,
-                    window = label,
-                    "redoing the swap that was cut off"
-                );
-                self.build(window).await?;
-            }
-        }
-        Ok(())
+    fn unsettled(&self) -> std::sync::MutexGuard<'_, HashSet<Window>> {
+        self.unsettled
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     fn entry<'e>(&'e self, window: Window, state: State, partition: &'e str) -> Entry<'e> {

@@ -11,7 +11,8 @@ use crate::migrate::silver::qualified;
 use crate::sink::clickhouse::{ClickHouse, literal, quote};
 use crate::window::Window;
 
-/// The setting without which newer servers refuse REPLACE from a table that lacks the partition.
+/// The setting without which newer servers refuse REPLACE from a table that lacks the partition. Older ones, which do not know
+/// it, empty the partition.
 pub const EMPTY_SOURCE: &str = "allow_replace_partition_from_empty_source";
 
 pub async fn knows_empty_source(clickhouse: &ClickHouse) -> Result<bool> {
@@ -34,29 +35,23 @@ impl Session<'_> {
         qualified(self.database, table)
     }
 
-    /// After this no owner with an older token can swap: what it would replace from is gone.
-    pub(super) async fn drop_older_staging(&self) -> Result<()> {
+    /// The staging tables that owners with an older token left.
+    pub(super) async fn older_staging(&self) -> Result<Vec<String>> {
         let prefix = format!("{}{STAGING_INFIX}", self.job.name);
         let sql = format!(
             "SELECT name FROM system.tables WHERE database = {} AND startsWith(name, {})",
             literal(self.database),
             literal(&prefix)
         );
-        for name in self.clickhouse.all::<String>(&sql).await? {
+        let mut names: Vec<String> = self.clickhouse.all(&sql).await?;
+        names.retain(|name| {
             let token = name
                 .strip_prefix(&prefix)
-                .and_then(|rest| rest.split('_').next());
-            let older = token.and_then(|token| token.parse::<u64>().ok());
-            if older.is_some_and(|token| token < self.lease.token()) {
-                tracing::info!(
-                    job = self.job.name,
-                    table = name,
-                    "dropping what an earlier run left"
-                );
-                self.drop_table(&name).await?;
-            }
-        }
-        Ok(())
+                .and_then(|rest| rest.split('_').next())
+                .and_then(|token| token.parse::<u64>().ok());
+            token.is_some_and(|token| token < self.lease.token())
+        });
+        Ok(names)
     }
 
     pub(super) async fn create_staging(&self, staging: &str) -> Result<()> {
@@ -184,16 +179,13 @@ SETTINGS prefer_column_name_to_alias = 1",
         self.clickhouse.execute(&sql).await
     }
 
-    /// Readers see the old partition before this and the new one after it. An empty staging empties the partition.
-    pub(super) async fn replace(&self, staging: &str, partition: &str, empty: bool) -> Result<()> {
-        let target = self.qualified(&self.job.name);
-        let id = literal(partition);
-        if empty && !self.empty_source_setting {
-            let sql = format!("ALTER TABLE {target} DROP PARTITION ID {id}");
-            return self.clickhouse.execute(&sql).await;
-        }
+    /// Readers see the old partition before this and the new one after it. An empty staging empties the partition, by REPLACE
+    /// as well: a DROP PARTITION would pass where the staging of a stale owner is gone.
+    pub(super) async fn replace(&self, staging: &str, partition: &str) -> Result<()> {
         let sql = format!(
-            "ALTER TABLE {target} REPLACE PARTITION ID {id} FROM {}",
+            "ALTER TABLE {} REPLACE PARTITION ID {} FROM {}",
+            self.qualified(&self.job.name),
+            literal(partition),
             self.qualified(staging)
         );
         let mut query = self.clickhouse.client().query_raw(&sql);

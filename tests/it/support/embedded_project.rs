@@ -2,11 +2,17 @@
 
 use std::path::PathBuf;
 use std::process::Command;
+use std::time::Duration;
 
 use secrecy::ExposeSecret as _;
 
-use super::embedded_engine::{EmbeddedEngine, engine};
-use super::program::{PROGRAM, Ran, without_stack};
+use rustix::process::Signal;
+
+use super::embedded_engine::{EmbeddedEngine, engine, start};
+use super::program::{PROGRAM, Ran, kill, process_state, without_stack};
+use super::wait_for;
+
+const PATIENCE: Duration = Duration::from_secs(60);
 
 pub struct EmbeddedProject {
     pub engine: EmbeddedEngine,
@@ -16,12 +22,31 @@ impl EmbeddedProject {
     pub async fn new() -> EmbeddedProject {
         let engine = engine().await;
         let project = EmbeddedProject { engine };
-        let toml = format!(
-            "[clickhouse]\nurl = \"{}\"\nuser = \"{}\"\n",
-            project.engine.child.url, project.engine.child.user
-        );
-        project.write("bullion.toml", &toml);
+        project.configure("");
         project
+    }
+
+    /// `bullion.toml`: where the engine listens now, and what a test adds.
+    pub fn configure(&self, more: &str) {
+        let toml = format!(
+            "[clickhouse]\nurl = \"{}\"\nuser = \"{}\"\n{more}",
+            self.engine.child.url, self.engine.child.user
+        );
+        self.write("bullion.toml", &toml);
+    }
+
+    /// kill -9, and another engine over what the first one left.
+    pub async fn kill_engine_and_restart(&mut self) {
+        let pid = self.engine.child.pid().unwrap();
+        kill(pid, Signal::KILL);
+        // its data is free once it is dead, reaped or not
+        wait_for("the engine to die", PATIENCE, || async {
+            let state = process_state(pid);
+            matches!(state, None | Some('Z')).then_some(())
+        })
+        .await;
+        self.engine.child = start(self.engine.folder.path()).await;
+        self.configure("");
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
