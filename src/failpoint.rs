@@ -33,10 +33,14 @@ pub enum Point {
     ResyncSwapped,
     ResyncCopied,
     ResyncDropped,
+    /// of `gold`: staging holds the window's rows
+    StagingFilled,
     /// of `gold`: the lease is ours, and the swap not announced yet
     LeaseChecked,
     /// of `gold`: the ledger says `swapping`, and nothing is swapped yet
     SwapAnnounced,
+    /// of `gold`: the partition is replaced, and the ledger does not say so yet
+    Swapped,
 }
 
 /// On a thread that may block.
@@ -63,7 +67,7 @@ mod armed {
     use super::Point;
 
     const VARIABLE: &str = "BULLION_FAILPOINT";
-    const POINTS: [(&str, Point); 16] = [
+    const POINTS: [(&str, Point); 18] = [
         ("after-poll", Point::AfterPoll),
         ("decoded", Point::Decoded),
         ("dead-letters-written", Point::DeadLettersWritten),
@@ -80,8 +84,10 @@ mod armed {
         ("resync-swapped", Point::ResyncSwapped),
         ("resync-copied", Point::ResyncCopied),
         ("resync-dropped", Point::ResyncDropped),
+        ("staging-filled", Point::StagingFilled),
         ("lease-checked", Point::LeaseChecked),
         ("swap-announced", Point::SwapAnnounced),
+        ("swapped", Point::Swapped),
     ];
 
     struct Armed {

@@ -130,7 +130,7 @@ impl Child {
     }
 
     /// kill -9, for tests of what survives it.
-    pub fn kill(mut self) {
+    pub fn kill(&mut self) {
         if let Some(mut process) = self.process.take() {
             kill(&mut process);
         }

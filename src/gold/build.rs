@@ -53,6 +53,7 @@ impl Session<'_> {
         );
         let input_at = self.clickhouse.now().await?;
         let cost = self.fill(staging, window, &query_id).await?;
+        failpoint::pass(Point::StagingFilled).await;
         self.check_partitions(staging, partition).await?;
         self.audit(staging, window).await?;
         let contents = self.contents(staging, partition).await?;
@@ -95,6 +96,7 @@ impl Session<'_> {
             self.lease.check().await?;
             return Err(error);
         }
+        failpoint::pass(Point::Swapped).await;
         let found = self.contents(&self.job.name, partition).await?;
         if found != staged.contents {
             return Err(differs(found, staged.contents));

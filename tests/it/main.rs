@@ -22,8 +22,12 @@ mod evolution;
 mod evolution_debezium;
 mod flattened;
 mod gold;
+#[cfg(feature = "failpoints")]
+mod gold_fence;
 mod gold_grains;
 mod gold_selection;
+#[cfg(feature = "failpoints")]
+mod gold_swap;
 mod heartbeat;
 mod ingest;
 mod ingest_faults;

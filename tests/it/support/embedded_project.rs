@@ -1,27 +1,26 @@
 //! A folder with jobs, an engine of its own and the binary: what a person has who builds gold.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::Command;
-use std::time::Duration;
 
 use secrecy::ExposeSecret as _;
 
-use rustix::process::Signal;
-
 use super::embedded_engine::{EmbeddedEngine, engine, start};
-use super::program::{PROGRAM, Ran, kill, process_state, without_stack};
-use super::wait_for;
-
-const PATIENCE: Duration = Duration::from_secs(60);
+use super::program::{PROGRAM, Ran, without_stack};
 
 pub struct EmbeddedProject {
     pub engine: EmbeddedEngine,
+    environment: BTreeMap<String, String>,
 }
 
 impl EmbeddedProject {
     pub async fn new() -> EmbeddedProject {
         let engine = engine().await;
-        let project = EmbeddedProject { engine };
+        let project = EmbeddedProject {
+            engine,
+            environment: BTreeMap::new(),
+        };
         project.configure("");
         project
     }
@@ -35,18 +34,16 @@ impl EmbeddedProject {
         self.write("bullion.toml", &toml);
     }
 
-    /// kill -9, and another engine over what the first one left.
-    pub async fn kill_engine_and_restart(&mut self) {
-        let pid = self.engine.child.pid().unwrap();
-        kill(pid, Signal::KILL);
-        // its data is free once it is dead, reaped or not
-        wait_for("the engine to die", PATIENCE, || async {
-            let state = process_state(pid);
-            matches!(state, None | Some('Z')).then_some(())
-        })
-        .await;
+    /// Another engine over what the last one left, once that is dead.
+    pub async fn restart_engine(&mut self) {
         self.engine.child = start(self.engine.folder.path()).await;
         self.configure("");
+    }
+
+    /// For every command from now on.
+    pub fn set(&mut self, variable: &str, value: &str) {
+        self.environment
+            .insert(variable.to_owned(), value.to_owned());
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -66,7 +63,8 @@ impl EmbeddedProject {
         command
             .args(arguments.split_whitespace())
             .current_dir(self.path(""))
-            .env("BULLION_CLICKHOUSE_PASSWORD", password);
+            .env("BULLION_CLICKHOUSE_PASSWORD", password)
+            .envs(&self.environment);
         command
     }
 

@@ -62,6 +62,14 @@ impl From<Output> for Ran {
     }
 }
 
+/// The kernel's letter for it, such as `T` for stopped and `Z` for dead and not reaped; `None` once it is gone.
+pub fn process_state(pid: u32) -> Option<char> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // the name before it may hold spaces and parentheses
+    let (_, rest) = stat.rsplit_once(')')?;
+    rest.trim_start().chars().next()
+}
+
 /// Killed when dropped, so that a failing test leaves nothing behind.
 pub struct Running(pub Child);
 
