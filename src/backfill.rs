@@ -63,6 +63,7 @@ mod tests {
             sql_hash: hash.to_owned(),
             staging: String::new(),
             contents: Contents::default(),
+            input_at: 0,
             whole,
         };
         let ledger = [

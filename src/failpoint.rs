@@ -67,7 +67,7 @@ mod armed {
     use super::Point;
 
     const VARIABLE: &str = "BULLION_FAILPOINT";
-    const POINTS: [(&str, Point); 18] = [
+    const POINTS: [(&str, Point); 20] = [
         ("after-poll", Point::AfterPoll),
         ("decoded", Point::Decoded),
         ("dead-letters-written", Point::DeadLettersWritten),

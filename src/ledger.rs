@@ -82,6 +82,8 @@ pub struct Known {
     /// what a window in mid-swap is replaced from
     pub staging: String,
     pub contents: Contents,
+    /// when the build that made it began to read, by ClickHouse's clock in microseconds; 0: nobody knows
+    pub input_at: i64,
     /// built after its end, and not while it was still in progress
     pub whole: bool,
 }
@@ -124,6 +126,7 @@ struct KnownRow {
     staging: String,
     rows: u64,
     checksum: u64,
+    input_at: i64,
     whole: bool,
 }
 
@@ -195,7 +198,8 @@ WHERE job = {} AND (state IN ('done', 'unchanged', 'swapping') OR toUnixTimestam
     async fn select(&self, condition: &str) -> Result<Vec<Known>> {
         let sql = format!(
             "SELECT toUnixTimestamp64Milli(window_from) AS begins, toUnixTimestamp64Milli(window_to) AS ends, \
-CAST(state, 'String') AS state, sql_hash, staging, rows, checksum, CAST(recorded_at >= window_to, 'Bool') AS whole FROM {}.windows WHERE job = {} {condition} ORDER BY window_from",
+CAST(state, 'String') AS state, sql_hash, staging, rows, checksum, \
+toUnixTimestamp64Micro(input_at) AS input_at, CAST(recorded_at >= window_to, 'Bool') AS whole FROM {}.windows WHERE job = {} {condition} ORDER BY window_from",
             quote(&self.ops),
             literal(&self.job)
         );
@@ -214,6 +218,7 @@ CAST(state, 'String') AS state, sql_hash, staging, rows, checksum, CAST(recorded
                     rows: row.rows,
                     checksum: row.checksum,
                 },
+                input_at: row.input_at,
                 // a whole table has no end to wait for
                 whole: row.whole || window == Window::EVERYTHING,
             })

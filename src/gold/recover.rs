@@ -146,6 +146,7 @@ impl Session<'_> {
                         state: State::Swapping,
                         contents: known.contents,
                         cost: Cost::default(),
+                        input_at: known.input_at,
                     };
                     let swapped = self.swap(staged, partition, staging).await;
                     swapped.context(format!("gold job {}, window {label}", self.job.name))?
