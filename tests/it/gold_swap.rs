@@ -9,6 +9,8 @@ use crate::support::{Dice, EmbeddedProject, PATIENCE, wait_for};
 
 /// What CI can wait for; `SWAP_KILLS=100` raises it.
 const KILLS: u32 = 12;
+/// Times as many where none of them came in mid swap.
+const MORE_TRIES: u32 = 5;
 /// Columns: each is two files that a swap links, so that a kill finds the swap under way.
 const WIDTH: u32 = 150;
 /// A first guess at the middle of a swap; later ones follow what was hit.
@@ -74,7 +76,9 @@ async fn clickhouse_killed_in_mid_swap_leaves_nothing_that_the_next_command_does
     let mut dice = Dice::new(17);
     let mut aim = FIRST_AIM;
     let (mut untouched, mut mixed, mut complete) = (0, 0, 0);
-    for round in 0..kills {
+    let mut round = 0;
+    // on a busy machine the first aims may all miss
+    while round < kills || (mixed == 0 && round < kills * MORE_TRIES) {
         let before = project.ask(HELD).await;
         project
             .sql(&format!(
@@ -115,11 +119,12 @@ async fn clickhouse_killed_in_mid_swap_leaves_nothing_that_the_next_command_does
         assert_eq!(project.ask(unfinished).await, "0", "{command}");
         let tables = "SELECT name FROM system.tables WHERE database = 'gold' ORDER BY name";
         assert_eq!(project.ask(tables).await, "daily\nwide", "{command}");
+        round += 1;
     }
     let report = format!(
-        "{kills} kills: {mixed} left old rows beside new ones, {untouched} the old ones, {complete} the new ones"
+        "{round} kills: {mixed} left old rows beside new ones, {untouched} the old ones, {complete} the new ones"
     );
-    println!("{report}");
+    say(&report);
     assert!(mixed > 0, "no kill came in mid swap: {report}");
     let repairs: u32 = project
         .ask("SELECT sum(built) FROM ops.runs WHERE command = 'repair'")
@@ -208,4 +213,13 @@ sum(amount) AS total FROM events GROUP BY day, kind)";
         assert_eq!(project.ask(&rows).await, (round + 1).to_string(), "{point}");
         assert_eq!(project.ask(left).await, "0", "{point}");
     }
+}
+
+/// What a run by hand wants to know.
+#[allow(
+    clippy::print_stderr,
+    reason = "how many kills came in mid swap is the test's finding"
+)]
+fn say(line: &str) {
+    eprintln!("{line}");
 }
