@@ -41,6 +41,9 @@ pub enum Point {
     SwapAnnounced,
     /// of `gold`: the partition is replaced, and the ledger does not say so yet
     Swapped,
+    /// of `backfill`: a chunk's rows are durable, and the ledger does not say so yet
+    ChunkWritten,
+    ChunkDone,
 }
 
 /// On a thread that may block.
@@ -67,7 +70,7 @@ mod armed {
     use super::Point;
 
     const VARIABLE: &str = "BULLION_FAILPOINT";
-    const POINTS: [(&str, Point); 20] = [
+    const POINTS: [(&str, Point); 22] = [
         ("after-poll", Point::AfterPoll),
         ("decoded", Point::Decoded),
         ("dead-letters-written", Point::DeadLettersWritten),
@@ -88,6 +91,8 @@ mod armed {
         ("lease-checked", Point::LeaseChecked),
         ("swap-announced", Point::SwapAnnounced),
         ("swapped", Point::Swapped),
+        ("chunk-written", Point::ChunkWritten),
+        ("chunk-done", Point::ChunkDone),
     ];
 
     struct Armed {

@@ -10,9 +10,9 @@
 //! | declarations | `config`, `job` (read by `document`, faults gathered by `fault`, chosen by `select`) | pure code |
 //! | pure: no clock, socket or file | `envelope`, `column`, `batch`, `budget`, `checkpoint`, `window`, `cron`, `error` | each other |
 //! | edges | `source` (Kafka), `sink` (ClickHouse), `lease`, `ledger`, `freshness`, `migrate`, `catalog` (PostgreSQL), `snapshot` (its rows), `connectors` (Kafka Connect), `registry` (Avro's schemas) | declarations, pure code, other edges |
-//! | flows | `ingest`, `evolve`, `discover`, `dlq`, `replay`, `verify`, `resync`, `dirty`, `gold`, `backfill`, `schedule` | everything above; not each other, except that `schedule` calls `gold`, which `backfill` plans for, that `ingest` calls `evolve` and `discover`, and that `dlq` and `replay` write through ingest's `Target` |
+//! | flows | `ingest`, `evolve`, `discover`, `dlq`, `replay`, `verify`, `resync`, `dirty`, `gold`, `backfill`, `schedule` | everything above; not each other, except that `schedule` calls `gold`, which `backfill` plans for, that `backfill` calls `replay`, that `ingest` calls `evolve` and `discover`, and that `dlq` and `replay` write through ingest's `Target` |
 //! | the zero-service default | `embedded` (ClickHouse's engine behind HTTP, a mock Kafka), `demo` | everything above |
-//! | the process | `cli` (one file per command), `shutdown`, `telemetry`, `progress`, `tls`, `allocator`, `failpoint` (for tests) | everything |
+//! | the process | `cli` (one file per command), `shutdown`, `telemetry`, `progress`, `rate`, `tls`, `allocator`, `failpoint` (for tests) | everything |
 
 pub mod allocator;
 pub mod backfill;
@@ -44,6 +44,7 @@ pub mod lease;
 pub mod ledger;
 pub mod migrate;
 pub mod progress;
+pub mod rate;
 pub mod registry;
 pub mod replay;
 pub mod resync;

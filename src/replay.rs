@@ -23,6 +23,7 @@ use crate::error::{Error, Kind, Result};
 use crate::ingest::{Breaker, Target, Turn, Written, dead_letter};
 use crate::job::SilverJob;
 use crate::progress::Progress;
+use crate::rate::Rate;
 use crate::registry::{self, Registry};
 use crate::shutdown::Shutdown;
 use crate::sink::clickhouse::ClickHouse;
@@ -143,6 +144,7 @@ impl Replay {
         config: &Config,
         clickhouse: &ClickHouse,
         progress: &Progress,
+        rate: &Rate,
         shutdown: &Shutdown,
     ) -> Result<Replayed> {
         let names = &config.clickhouse;
@@ -183,10 +185,12 @@ impl Replay {
                 return Err(signal.error());
             }
             let mut failed = None;
+            let mut read = 0;
             for item in self.consumer.receive(RECEIVE).items() {
                 match item {
                     Item::Message(raw) => {
                         last = Instant::now();
+                        read += 1;
                         let end = left.get(&raw.partition()).copied();
                         // what lies behind the end was fetched with what lies before it
                         if end.is_some_and(|end| raw.offset() < end) {
@@ -212,6 +216,14 @@ impl Replay {
                     Kind::Unreachable | Kind::Busy => tracing::debug!(%error, "waiting"),
                     _ => return Err(error),
                 }
+            }
+            let resume = Instant::now() + rate.owed(read);
+            while let Some(owed) = resume.checked_duration_since(Instant::now()) {
+                if let Some(signal) = shutdown.requested() {
+                    return Err(signal.error());
+                }
+                std::thread::sleep(owed.min(RECEIVE));
+                last = Instant::now();
             }
             if last.elapsed() > PATIENCE {
                 let message = format!(

@@ -1,108 +1,107 @@
-//! `bullion backfill`: many windows of one gold job, some at a time; run again after a kill, it goes on.
+//! `bullion backfill`: many windows of a gold job, or a range of a silver table from its source, some parts at a time; run again
+//! after a kill, it goes on.
 
-use serde_json::Value;
+mod gold;
+mod silver;
 
-use super::gold::{RangeArgs, Told, show_expansion};
-use super::{Context, Outcome, out};
-use crate::backfill::{Plan, plan};
-use crate::error::{Kind, Result};
-use crate::gold::{Pace, Work};
-use crate::job::GoldJob;
-use crate::ledger::{Ledger, Run};
+use std::time::Duration;
+
+use super::gold::RangeArgs;
+use super::verify::span;
+use super::{Context, Outcome};
+use crate::backfill::Order;
+use crate::error::{Error, Kind, Result};
+use crate::job::Jobs;
 
 #[derive(clap::Args)]
 #[command(after_help = "\
-Examples:
+Examples, gold:
   bullion backfill orders_by_day --from 2024-01-01 --to 2025-01-01 --dry-run   which windows are left
   bullion backfill orders_by_day --from 2024-01-01 --to 2025-01-01             build them
   bullion backfill orders_by_day --last 30d --rebuild                          the finished ones too
+Examples, silver:
+  bullion backfill orders --source postgres                                    every row of the source table
+  bullion backfill orders --source postgres --from 2024-01-01 --to 2025-01-01  rows of a year, by the job's time_column
+  bullion backfill orders --source kafka --last 3d                             messages of the last three days, again
+  bullion backfill orders --source postgres --rate 5000 --parallel 1           gently
 
-Finished means: ops.windows says so, for the SQL that the job has now.")]
+The plan is printed first. Killed at any moment, the same command goes on: finished windows and chunks are left out.
+Ingest may run meanwhile, and later changes win. Two at once: exit 75.")]
 pub struct Args {
-    /// Gold job
+    /// Gold job, or with --source a silver job
     #[arg(value_name = "JOB")]
     job: String,
     #[command(flatten)]
     range: RangeArgs,
-    /// Windows built at a time
-    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=32))]
-    parallel: u8,
-    /// Print the plan and build nothing
+    /// Windows or chunks at a time [default: 2; 1 where order matters]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=32))]
+    parallel: Option<u8>,
+    /// Which windows or chunks come first
+    #[arg(long, value_enum, default_value_t)]
+    order: Order,
+    /// Print the plan and do nothing
     #[arg(long)]
     dry_run: bool,
-    /// Build finished windows as well
-    #[arg(long)]
+    /// Gold: build finished windows as well
+    #[arg(long, conflicts_with = "source")]
     rebuild: bool,
+    #[command(flatten)]
+    silver: Silver,
 }
+
+/// Heading of the options of a silver backfill.
+const SILVER: &str = "Silver";
+
+#[derive(clap::Args)]
+struct Silver {
+    /// Where the rows of a silver table come from
+    #[arg(long, value_enum, help_heading = SILVER)]
+    source: Option<Source>,
+    /// The source table, in the database of postgres.url [default: the last two parts of the job's topic]
+    #[arg(long, value_name = "SCHEMA.TABLE", requires = "source", help_heading = SILVER)]
+    table: Option<String>,
+    /// Rows (postgres) or messages (kafka) a second, all chunks together
+    #[arg(long, value_name = "N", requires = "source", value_parser = clap::value_parser!(u64).range(1..), help_heading = SILVER)]
+    rate: Option<u64>,
+    /// Rows or messages of a chunk, which is what a kill makes to be read again [default: 50000 rows, 500000 messages]
+    #[arg(long, value_name = "N", requires = "source", value_parser = clap::value_parser!(u64).range(1..), help_heading = SILVER)]
+    chunk: Option<u64>,
+    /// How long a running ingest may take to read what the topic holds: ms, s, m, h
+    #[arg(long, value_name = "SPAN", default_value = "30s", value_parser = span, help_heading = SILVER)]
+    patience: Duration,
+    /// Forget what an unfinished backfill of the same range has done
+    #[arg(long, requires = "source", help_heading = SILVER)]
+    restart: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Source {
+    /// The source database: the row as it is now, under a version that loses to every later change
+    Postgres,
+    /// The topic, between two times: the same rows under the same versions
+    Kafka,
+}
+
+/// Windows or chunks at a time, where nothing is said.
+const PARALLEL: u8 = 2;
 
 pub async fn run(args: Args, context: Context) -> Result<Outcome> {
     let (config, jobs) = context.declarations()?;
-    let selected = jobs.select_gold(std::slice::from_ref(&args.job))?;
-    let Some((job, windows)) = args.range.windows(&selected)?.pop() else {
-        return Ok(Outcome::done("noop"));
-    };
-    show_expansion(&context, job, &windows);
-    let clickhouse = crate::gold::connect(&config, &jobs, &context.shutdown).await?;
-    let ledger = Ledger::new(&clickhouse, &config.clickhouse.ops, &job.name);
-    let plan = plan(&ledger, job, &windows, args.rebuild).await?;
-    show(&context, job, &plan, usize::from(args.parallel));
-    if args.dry_run {
-        return Ok(outcome("planned", job, &plan));
-    }
-    let work = Work {
-        job,
-        windows: &plan.to_build,
-        pace: Pace(usize::from(args.parallel)),
-        run: Run::new(&job.name, "backfill"),
-        terminal: out::is_terminal(),
-    };
-    // with nothing left to build a window that a crash left in mid-swap is still repaired
-    let result = work.perform(&clickhouse, &config, &context.shutdown).await;
-    match result {
-        Err(error) if matches!(error.kind(), Kind::Terminated | Kind::Interrupted) => Err(error),
-        result => {
-            let mut told = Told::default();
-            told.note(job, result);
-            let outcome = told.outcome(&context)?;
-            Ok(outcome.with("finished_before", plan.finished.len()))
+    match args.silver.source {
+        Some(source) => silver::run(source, args, context, config, &jobs).await,
+        None => {
+            refuse_silver(&args.job, &jobs)?;
+            gold::run(args, context, config, &jobs).await
         }
     }
 }
 
-fn outcome(status: &str, job: &GoldJob, plan: &Plan) -> Outcome {
-    let labels: Vec<Value> = plan
-        .to_build
-        .iter()
-        .map(|window| Value::from(job.calendar.label(*window)))
-        .collect();
-    Outcome::done(status)
-        .with("job", job.name.as_str())
-        .with("windows", plan.to_build.len() + plan.finished.len())
-        .with("finished_before", plan.finished.len())
-        .with("to_build", labels)
-}
-
-/// Windows of a plan that are named one by one; more are shown as the first and the last.
-const NAMED: usize = 12;
-
-fn show(context: &Context, job: &GoldJob, plan: &Plan, parallel: usize) {
-    let labels: Vec<String> = plan
-        .to_build
-        .iter()
-        .map(|window| job.calendar.label(*window))
-        .collect();
-    let named = match labels.as_slice() {
-        [] => "nothing".to_owned(),
-        [first, .., last] if labels.len() > NAMED => format!("{first} … {last}"),
-        labels => labels.join(", "),
-    };
-    let text = format!(
-        "plan: {} finished and left out, {} to build, {parallel} at a time: {named}",
-        plan.finished.len(),
-        labels.len()
-    );
-    match context.output {
-        out::Format::Text => out::line(text),
-        out::Format::Json => tracing::info!("{text}"),
+/// A silver job has no windows; its rows come from somewhere.
+fn refuse_silver(name: &str, jobs: &Jobs) -> Result<()> {
+    let is_gold = jobs.gold.iter().any(|job| job.name == name);
+    if is_gold || jobs.one_silver(name).is_err() {
+        return Ok(());
     }
+    let message = format!("{name} is a silver job: where do its rows come from?");
+    Err(Error::new(Kind::Usage, message).advise("--source postgres or --source kafka"))
 }

@@ -114,7 +114,7 @@ enum Command {
     Resync(resync::Args),
     /// Build windows of gold jobs
     Gold(gold::Args),
-    /// Build many windows of one gold job; started again, it goes on where it stopped
+    /// Many windows of a gold job, or a range of a silver table from its source; started again, it goes on
     Backfill(backfill::Args),
     /// Build gold jobs by their cron lines, until a signal comes
     Schedule(schedule::Args),

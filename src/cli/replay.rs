@@ -6,6 +6,7 @@ use super::{Context, Outcome, out};
 use crate::config::Config;
 use crate::error::{Error, Kind, Result};
 use crate::progress::Progress;
+use crate::rate::Rate;
 use crate::replay::{From, Offsets, Plan, Range, Replay, Replayed, Until};
 use crate::sink::clickhouse::ClickHouse;
 use crate::window::instant;
@@ -79,7 +80,13 @@ pub async fn run(args: Args, context: Context) -> Result<Outcome> {
             return Ok((plan, None));
         }
         let progress = Progress::new(&args.job, "messages", plan.messages(), terminal);
-        let replayed = replay.run(&config, &clickhouse, &progress, &shutdown)?;
+        let replayed = replay.run(
+            &config,
+            &clickhouse,
+            &progress,
+            &Rate::unlimited(),
+            &shutdown,
+        )?;
         drop(progress);
         if text {
             tell(&args.job, &replayed);

@@ -32,11 +32,9 @@ use crate::migrate::silver::{qualified, table_name};
 use crate::sink::checkpoints;
 use crate::sink::clickhouse::{ClickHouse, literal};
 use crate::sink::touches::Touches;
-use crate::snapshot::{self, Reached, Reading, Snapshot};
+use crate::snapshot::{self, Reading, Snapshot};
 use mark::Mark;
 use swap::Tables;
-
-const POLL: Duration = Duration::from_millis(250);
 
 /// What `bullion resync` is asked to do.
 pub struct Request {
@@ -121,7 +119,11 @@ pub async fn run(config: &Config, request: &Request, told: impl Fn(String)) -> R
     let reached = snapshot::reached(&config.kafka, job).await?;
     checkpoints::check_identity(&clickhouse, &config.clickhouse.ops, job, &reached.identity)
         .await?;
-    catch_up(config, &clickhouse, job, &reached, request.patience).await?;
+    // a key that silver does not know has no change below the ends only once ingest has read all of them
+    let patience = request.patience;
+    if let Some(behind) = snapshot::caught_up(&clickhouse, config, job, &reached, patience).await? {
+        return Err(behind.error(job));
+    }
     let mark = Mark::of(&reached.ends);
     tables.create_shadow(&mark).await?;
     failpoint::pass(Point::ResyncBegun).await;
@@ -142,33 +144,6 @@ pub async fn run(config: &Config, request: &Request, told: impl Fn(String)) -> R
     lease.release().await;
     summary.seconds = began.elapsed().as_secs_f64();
     Ok(summary)
-}
-
-/// A key that silver does not know has no change below the ends only once ingest has read all of them.
-async fn catch_up(
-    config: &Config,
-    clickhouse: &ClickHouse,
-    job: &SilverJob,
-    reached: &Reached,
-    patience: Duration,
-) -> Result<()> {
-    let (ops, group) = (&config.clickhouse.ops, &config.kafka.group);
-    let until = Instant::now() + patience;
-    loop {
-        let behind = snapshot::behind(clickhouse, ops, group, job, &reached.filled).await?;
-        let Some(behind) = behind else { return Ok(()) };
-        if Instant::now() >= until {
-            let message = format!(
-                "job {}: ingest has not read what topic {} holds: partition {} is at offset {} of {}",
-                job.name, job.topic, behind.partition, behind.next_offset, behind.end
-            );
-            return Err(Error::new(Kind::NotFresh, message).advise(format!(
-                "`bullion ingest {} --until-caught-up`, or leave ingest running, and try again",
-                job.name
-            )));
-        }
-        tokio::time::sleep(POLL).await;
-    }
 }
 
 /// A condition on ClickHouse's own tables.

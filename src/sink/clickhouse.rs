@@ -90,6 +90,16 @@ impl ClickHouse {
         rows.map_err(|error| self.explain(error))
     }
 
+    /// The same of a statement that carries its data.
+    pub(crate) async fn all_long<T: RowOwned + RowRead>(&self, sql: &str) -> Result<Vec<T>> {
+        let asked = self
+            .client
+            .query_raw(sql)
+            .with_setting("max_query_size", LONGEST_QUERY);
+        let rows = asked.fetch_all::<T>().await;
+        rows.map_err(|error| self.explain(error))
+    }
+
     /// The answer's blocks in `FORMAT Native`. The statement may carry its data, so it may be long.
     pub(crate) async fn native(&self, sql: &str) -> Result<Bytes> {
         let asked = self

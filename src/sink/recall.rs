@@ -4,13 +4,14 @@
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
+use std::ops::Range;
 
 use super::clickhouse::{ClickHouse, literal, quote};
 use crate::column::{Block, Data, Type, key_bytes, read_native};
 use crate::error::{Error, Kind, Result};
 
 /// Keys of one question: a few hundred KB of hexadecimal, and a set that ClickHouse looks up by its primary index.
-const MOST_KEYS: usize = 5_000;
+pub(super) const MOST_KEYS: usize = 5_000;
 
 /// One version of a key's row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -196,6 +197,18 @@ fn asked(key: &[(String, Type)], cells: &[&[Data]], versions: Option<&[u64]>) ->
         data.push(column);
     }
     inlined(&Block::new(columns, data, cells.len()))
+}
+
+/// The keys of these rows of a block, by the places of the key's columns.
+pub(super) fn keys_of(block: &Block, rows: Range<usize>, places: &[usize]) -> String {
+    let order: Vec<u32> = rows.map(|row| row as u32).collect();
+    let column = |place: &usize| {
+        let (name, kind) = block.columns().get(*place)?;
+        let data = block.data(*place)?.gather(&order);
+        Some(((name.clone(), plain(kind)), data))
+    };
+    let (columns, data) = places.iter().filter_map(column).unzip();
+    inlined(&Block::new(columns, data, order.len()))
 }
 
 /// `SELECT * FROM format(Native, unhex('…'))`: the rows of a block.

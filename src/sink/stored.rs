@@ -9,6 +9,7 @@
 )]
 use std::hash::{Hasher, SipHasher};
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -17,6 +18,7 @@ use serde::Deserialize;
 use serde_bytes::ByteBuf;
 
 use super::clickhouse::{ClickHouse, quote};
+use super::recall::{MOST_KEYS, keys_of};
 use super::touches::Touches;
 use crate::column::{Block, Data, Key, KeyColumns, span, varint};
 use crate::error::{Result, Retry};
@@ -164,22 +166,52 @@ impl<'a> Stored<'a> {
             format!(" ORDER BY {names} LIMIT {most} SETTINGS optimize_aggregation_in_order = 1")
         });
         let sql = format!(
-            "SELECT {} AS key, argMax(_partition, _version) AS partition, max(_version) AS version, \
-             argMax(_deleted, _version) AS deleted FROM {} WHERE {} GROUP BY {names}{page}",
-            self.key_bytes(),
-            self.table,
+            "{} WHERE {} GROUP BY {names}{page}",
+            self.select_newest(),
             self.condition(span),
         );
         let rows = self.clickhouse.all::<Version>(&sql).await?;
-        let newest = |row: Version| {
-            let newest = Newest {
-                partition: row.partition,
-                version: row.version,
-                deleted: row.deleted == 1,
-            };
-            (self.key_of(row.key), newest)
+        Ok(rows.into_iter().map(|row| self.newest_row(row)).collect())
+    }
+
+    fn select_newest(&self) -> String {
+        format!(
+            "SELECT {} AS key, argMax(_partition, _version) AS partition, max(_version) AS version, \
+             argMax(_deleted, _version) AS deleted FROM {}",
+            self.key_bytes(),
+            self.table
+        )
+    }
+
+    fn newest_row(&self, row: Version) -> (Key, Newest) {
+        let newest = Newest {
+            partition: row.partition,
+            version: row.version,
+            deleted: row.deleted == 1,
         };
-        Ok(rows.into_iter().map(newest).collect())
+        (self.key_of(row.key), newest)
+    }
+
+    /// The same of the keys of a block's rows, wherever in the table they lie.
+    pub async fn newest_of_rows(
+        &self,
+        block: &Block,
+        places: &[usize],
+    ) -> Result<HashMap<Key, Newest>> {
+        let names: Vec<String> = self.key.iter().map(|(name, _)| quote(name)).collect();
+        let names = names.join(", ");
+        let mut found = HashMap::new();
+        for from in (0..block.rows()).step_by(MOST_KEYS) {
+            let rows = from..(from + MOST_KEYS).min(block.rows());
+            let sql = format!(
+                "{} WHERE ({names}) IN ({}) GROUP BY {names}",
+                self.select_newest(),
+                keys_of(block, rows, places)
+            );
+            let rows = self.clickhouse.all_long::<Version>(&sql).await?;
+            found.extend(rows.into_iter().map(|row| self.newest_row(row)));
+        }
+        Ok(found)
     }
 
     /// Copies the rows of some keys, as a reader sees them, into another table.

@@ -1,6 +1,7 @@
 //! How far a job's topic is, read before the source, and whether ingest has passed that.
 
 use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
 use super::Ends;
 use crate::config;
@@ -10,12 +11,27 @@ use crate::sink::checkpoints;
 use crate::sink::clickhouse::ClickHouse;
 use crate::source::{Consumer, Identity, Partition};
 
+const POLL: Duration = Duration::from_millis(250);
+
 /// A partition that ingest has still to read, up to what was its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Behind {
     pub partition: i32,
     pub next_offset: i64,
     pub end: i64,
+}
+
+impl Behind {
+    pub fn error(&self, job: &SilverJob) -> Error {
+        let message = format!(
+            "job {}: ingest has not read what topic {} holds: partition {} is at offset {} of {}",
+            job.name, job.topic, self.partition, self.next_offset, self.end
+        );
+        Error::new(Kind::NotFresh, message).advise(format!(
+            "`bullion ingest {} --until-caught-up`, or leave ingest running, and try again",
+            job.name
+        ))
+    }
 }
 
 /// A job's topic as it stands.
@@ -54,6 +70,25 @@ fn ask(consumer: &Consumer, job: &SilverJob) -> Result<Reached> {
         ends: Ends::new(job.epoch, all),
         filled,
     })
+}
+
+/// Waits as long as the patience says for a running ingest to make everything below the ends durable; what it lacks then.
+pub async fn caught_up(
+    clickhouse: &ClickHouse,
+    config: &config::Config,
+    job: &SilverJob,
+    reached: &Reached,
+    patience: Duration,
+) -> Result<Option<Behind>> {
+    let (ops, group) = (&config.clickhouse.ops, &config.kafka.group);
+    let until = Instant::now() + patience;
+    loop {
+        let behind = behind(clickhouse, ops, group, job, &reached.filled).await?;
+        if behind.is_none() || Instant::now() >= until {
+            return Ok(behind);
+        }
+        tokio::time::sleep(POLL).await;
+    }
 }
 
 /// The first partition whose messages below these ends are not all durable in silver.

@@ -8,7 +8,8 @@
 //! |---|---|
 //! | `reading` | which columns are read, how they are asked for and in which order |
 //! | `form`, `array`, `copy` | PostgreSQL's text to JSON |
-//! | `reader` | the snapshot: chunks of all rows, or the rows of some keys |
+//! | `reader` | the snapshot: chunks of all rows, of a part of them, or the rows of some keys |
+//! | `slice` | parts of a table: where it is cut, by its key or by a time |
 //! | `version` | which version such a row gets, so that every later change wins and no earlier one does |
 //! | `stamping` | rows and deletes under those versions, ready to be inserted |
 //! | `ends` | how far the topic is, and whether ingest has passed that |
@@ -19,11 +20,13 @@ mod ends;
 mod form;
 mod reader;
 mod reading;
+mod slice;
 mod stamping;
 mod version;
 
-pub use ends::{Behind, Reached, behind, reached};
+pub use ends::{Behind, Reached, behind, caught_up, reached};
 pub use reader::{Chunk, Chunks, Refused, Snapshot};
 pub use reading::{LeftOut, Reading};
+pub use slice::{Axis, Between, Bound, Cuts};
 pub use stamping::{Left, Stamping};
 pub use version::{Ends, Known, NoRoom, Stamp, UNKNOWN_PARTITION};

@@ -7,8 +7,8 @@ use futures_util::{StreamExt, TryStreamExt};
 use tokio_postgres::CopyOutStream;
 use tokio_postgres::error::SqlState;
 
-use super::Reading;
 use super::copy::Line;
+use super::{Axis, Between, Bound, Cuts, Reading};
 use crate::catalog::Source;
 use crate::column::{Block, Key, Rows};
 use crate::envelope::{Decoder, Fate, Headers, Message};
@@ -70,8 +70,22 @@ impl<'a> Snapshot<'a> {
 
     /// Every row of the table in the order of its key, or those of so many percent of its pages.
     pub async fn chunks(&self, percent: Option<u8>) -> Result<Chunks<'a>> {
-        let sql = self.reading.copy(percent);
-        let stream = self.source.client.copy_out(&sql).await;
+        self.stream(&self.reading.copy(percent), CHUNK_ROWS).await
+    }
+
+    /// The rows between two cuts, in any order, at most so many at a time.
+    pub async fn part(
+        &self,
+        axis: &Axis,
+        between: Between<'_>,
+        most_rows: usize,
+    ) -> Result<Chunks<'a>> {
+        let sql = self.reading.copy_part(&axis.condition(between));
+        self.stream(&sql, most_rows.min(CHUNK_ROWS)).await
+    }
+
+    async fn stream(&self, sql: &str, most_rows: usize) -> Result<Chunks<'a>> {
+        let stream = self.source.client.copy_out(sql).await;
         Ok(Chunks {
             source: self.source,
             stream: Some(Box::pin(
@@ -79,13 +93,42 @@ impl<'a> Snapshot<'a> {
             )),
             unread: Bytes::new(),
             rest: Vec::new(),
-            making: Making::new(self.reading, self.lsn, self.time),
+            making: Making::new(self.reading, self.lsn, self.time, most_rows),
         })
+    }
+
+    /// Where a part is cut into parts of so many rows. Reads the axis once, by its index where there is one.
+    pub async fn cuts(&self, axis: &Axis, between: Between<'_>, rows: u64) -> Result<Cuts> {
+        let sql = axis.cuts(self.reading, between, rows.max(1));
+        let row = self.source.client.query_one(&sql, &[]).await;
+        let row = row.map_err(|error| self.source.explain(error))?;
+        let columns = (1..row.len()).map(|at| row.try_get::<_, Vec<String>>(at));
+        let columns = columns.collect::<Result<Vec<_>, _>>();
+        let columns = columns.map_err(|error| self.source.explain(error))?;
+        let count = columns.first().map_or(0, Vec::len);
+        let bound = |at: usize| -> Bound {
+            let cells = columns.iter().filter_map(|column| column.get(at).cloned());
+            cells.collect()
+        };
+        let mut bounds: Vec<Bound> = (0..count).map(bound).collect();
+        // rows of one time are not cut apart
+        bounds.dedup();
+        Ok(Cuts {
+            rows: row.get::<_, i64>(0).max(0).cast_unsigned(),
+            bounds,
+        })
+    }
+
+    /// Whether an index leads to the parts of an axis; without one each of them reads the whole table.
+    pub async fn is_indexed(&self, axis: &Axis) -> Result<bool> {
+        let (sql, [table, column]) = axis.indexed();
+        let row = self.source.client.query_one(sql, &[&table, &column]).await;
+        Ok(row.map_err(|error| self.source.explain(error))?.get(0))
     }
 
     /// The rows of these keys, as many as there are.
     pub async fn rows_of(&self, keys: &[Key]) -> Result<Chunk> {
-        let mut making = Making::new(self.reading, self.lsn, self.time);
+        let mut making = Making::new(self.reading, self.lsn, self.time, CHUNK_ROWS);
         match self.look_up(keys, &mut making).await {
             Ok(()) => Ok(making.chunk()),
             Err(error) if error.code().is_some_and(is_no_value) => Err(self
@@ -181,12 +224,13 @@ struct Making<'a> {
     message: Vec<u8>,
     /// what follows the row's image in its envelope
     tail: Vec<u8>,
+    most_rows: usize,
 }
 
 const HEAD: &[u8] = br#"{"before":null,"after":"#;
 
 impl<'a> Making<'a> {
-    fn new(reading: &'a Reading, lsn: i64, time: i64) -> Making<'a> {
+    fn new(reading: &'a Reading, lsn: i64, time: i64, most_rows: usize) -> Making<'a> {
         let tail = format!(r#","source":{{"ts_ms":{time},"lsn":{lsn}}},"op":"r","ts_ms":{time}}}"#);
         Making {
             reading,
@@ -197,11 +241,12 @@ impl<'a> Making<'a> {
             line: Line::default(),
             message: Vec::new(),
             tail: tail.into_bytes(),
+            most_rows,
         }
     }
 
     fn is_full(&self) -> bool {
-        self.rows.len() + self.refused.len() >= CHUNK_ROWS || self.rows.bytes() >= CHUNK_BYTES
+        self.rows.len() + self.refused.len() >= self.most_rows || self.rows.bytes() >= CHUNK_BYTES
     }
 
     fn line(&mut self, line: &[u8]) {

@@ -186,6 +186,25 @@ impl Reading {
         )
     }
 
+    /// The rows of a part, in any order.
+    pub(super) fn copy_part(&self, condition: &str) -> String {
+        let cells: Vec<&str> = self
+            .cells
+            .iter()
+            .map(|cell| cell.expression.as_str())
+            .collect();
+        format!(
+            "COPY (SELECT {} FROM {} WHERE {condition}) TO STDOUT",
+            cells.join(", "),
+            self.table
+        )
+    }
+
+    /// The table with its alias.
+    pub(super) fn table(&self) -> &str {
+        &self.table
+    }
+
     /// The rows of some keys, each value as the text that COPY writes; the parameters are an array of texts a key column.
     pub(super) fn lookup(&self) -> String {
         let cells: Vec<String> = self
@@ -288,7 +307,7 @@ impl Reading {
 }
 
 /// Rows are read as Debezium's plain envelope, whatever the topic's messages are.
-fn as_envelope(job: &SilverJob) -> SilverJob {
+pub(crate) fn as_envelope(job: &SilverJob) -> SilverJob {
     SilverJob {
         format: Format::DEBEZIUM_JSON,
         flattened: None,

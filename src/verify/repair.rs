@@ -1,7 +1,6 @@
 //! Just these keys, read from the source again and written so that every later change wins and no earlier one does.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
 use super::Sides;
 use super::scan::KEYS_AT_ONCE;
@@ -12,9 +11,7 @@ use crate::migrate::silver::{qualified, table_name};
 use crate::sink::checkpoints;
 use crate::sink::stored::{self, Newest, Span};
 use crate::sink::touches::Touches;
-use crate::snapshot::{self, Left, Reached, Snapshot, Stamping};
-
-const POLL: Duration = Duration::from_millis(250);
+use crate::snapshot::{self, Left, Snapshot, Stamping};
 
 /// What a repair did.
 #[derive(Clone, Copy, Debug, Default)]
@@ -47,14 +44,15 @@ pub(super) async fn repair(sides: &Sides<'_>, keys: &[Key]) -> Result<Repaired> 
         &reached.identity,
     )
     .await?;
-    let caught_up = caught_up(sides, &reached).await?;
+    let patience = sides.request.patience;
+    let behind = snapshot::caught_up(sides.clickhouse, config, job, &reached, patience).await?;
     let snapshot = Snapshot::open(sides.source, sides.reading).await?;
     let stamping = Stamping {
         reading: sides.reading,
         ends: &reached.ends,
         lsn: snapshot.lsn,
         time: snapshot.time,
-        caught_up,
+        caught_up: behind.is_none(),
     };
     let table = qualified(&config.clickhouse.silver, &table_name(job));
     let names = &config.clickhouse;
@@ -88,19 +86,4 @@ pub(super) async fn repair(sides: &Sides<'_>, keys: &[Key]) -> Result<Repaired> 
     snapshot.close().await?;
     lease.release().await;
     Ok(repaired)
-}
-
-/// Whether everything below the ends is in silver; waits for a running ingest as long as the patience says.
-async fn caught_up(sides: &Sides<'_>, reached: &Reached) -> Result<bool> {
-    let (ops, group) = (&sides.config.clickhouse.ops, &sides.config.kafka.group);
-    let until = tokio::time::Instant::now() + sides.request.patience;
-    loop {
-        let job = sides.job;
-        let behind = snapshot::behind(sides.clickhouse, ops, group, job, &reached.filled).await?;
-        match behind {
-            None => return Ok(true),
-            Some(_) if tokio::time::Instant::now() >= until => return Ok(false),
-            Some(_) => tokio::time::sleep(POLL).await,
-        }
-    }
 }

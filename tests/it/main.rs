@@ -2,6 +2,8 @@
 
 mod avro;
 mod backfill;
+mod backfill_kafka;
+mod backfill_postgres;
 mod bad_input;
 mod bad_topic;
 mod bank;

@@ -1,10 +1,14 @@
 //! Which windows a command means.
 
-use chrono::Utc;
+use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
 
 use crate::error::{Error, Kind, Result};
 use crate::job::GoldJob;
-use crate::window::{Limits, Range, Window};
+use crate::window::{Calendar, Grain, Limits, Range, Window, instant};
+
+/// A bound that may be missing.
+type Open = Option<DateTime<Utc>>;
 
 /// Which windows: dates mean the job's zone, instants with an offset are exact.
 #[derive(clap::Args)]
@@ -84,6 +88,29 @@ impl RangeArgs {
                 "which windows? give --date, --from with --to or --through, or --last",
             )),
         }
+    }
+
+    /// The same as instants, for what has no windows: days of the zone, or the instants as they stand. Either may be open.
+    pub fn bounds(&self, zone: Tz) -> Result<(Open, Open)> {
+        if self.date.is_none() && self.last.is_none() && self.through.is_none() {
+            let at = |option: &str, text: &Option<String>| {
+                let text = text.as_deref();
+                text.map(|text| instant(option, text, zone)).transpose()
+            };
+            return Ok((at("--from", &self.from)?, at("--to", &self.to)?));
+        }
+        let days = Calendar {
+            grain: Grain::Day,
+            zone,
+        };
+        let limits = Limits {
+            incomplete: true,
+            large: true,
+            ..self.limits()
+        };
+        let windows = self.range()?.windows(days, limits)?;
+        let first = windows.first().map(|window| window.from);
+        Ok((first, windows.last().map(|window| window.to)))
     }
 
     pub fn limits(&self) -> Limits {

@@ -1,4 +1,4 @@
-//! Backfill: which windows of a range are left to build. The building itself is gold's.
+//! Gold: which windows of a range are left to build. The building itself is gold's.
 
 use std::collections::HashSet;
 

@@ -1,0 +1,173 @@
+//! What is left to do: an unfinished backfill that was asked the same goes on, otherwise a new one is cut.
+
+use super::chunk::{Chunk, From, Order, Request};
+use super::kafka::{self, Topic};
+use super::ledger::{Entry, Ledger};
+use super::postgres::{self, Table};
+use crate::config::Config;
+use crate::error::{Error, Kind, Result};
+use crate::job::SilverJob;
+use crate::lease::Lease;
+use crate::migrate::evolved;
+use crate::sink::clickhouse::ClickHouse;
+
+/// A source, ready to be cut and read.
+pub(super) enum Input {
+    Postgres(Box<Table>),
+    Kafka(Box<Topic>),
+}
+
+/// What stands before the first chunk is read.
+pub struct Backfill {
+    pub(super) request: Request,
+    pub(super) input: Input,
+    pub(super) ledger: Ledger,
+    pub(super) spec: String,
+    /// one that goes on
+    pub(super) entry: Option<Entry>,
+    /// one that `--restart` ends
+    pub(super) replaced: Option<Entry>,
+    /// of a dry run there is none
+    pub(super) lease: Option<Lease>,
+    /// in the order that they are read in
+    pub(super) chunks: Vec<Chunk>,
+    pub shape: Shape,
+}
+
+/// The plan for people.
+#[derive(Clone, Debug, Default)]
+pub struct Shape {
+    /// where the rows come from, and which
+    pub source: String,
+    pub unit: &'static str,
+    /// chunks that are left
+    pub chunks: usize,
+    /// rows, messages or lines of them
+    pub size: u64,
+    /// chunks that an earlier run has done
+    pub finished: usize,
+    /// id of the one that goes on
+    pub goes_on: Option<String>,
+    pub notes: Vec<String>,
+}
+
+impl Backfill {
+    /// Takes the lease, unless it is a dry run, and asks the source and the ledger. Writes nothing.
+    pub async fn prepare(
+        config: &Config,
+        clickhouse: &ClickHouse,
+        request: Request,
+    ) -> Result<Backfill> {
+        let names = &config.clickhouse;
+        let job = evolved::verified(clickhouse, &names.silver, &request.job).await?;
+        refuse_senseless(&request, &job)?;
+        let lease = match request.dry_run {
+            true => None,
+            false => {
+                let target = format!("silver.{}", job.name);
+                Some(Lease::acquire(&config.lease, &target, 0).await?)
+            }
+        };
+        let input = Input::open(config, clickhouse, &job, &request).await?;
+        let step = request.chunk.unwrap_or(input.step());
+        let spec = request.spec(&job, step);
+        let ledger = Ledger::new(clickhouse, &names.ops);
+        let earlier = ledger.unfinished(&job.name, &spec).await?;
+        let (entry, replaced) = match request.restart {
+            true => (None, earlier),
+            false => (earlier, None),
+        };
+        let (finished, mut chunks, notes) = match &entry {
+            Some(entry) => {
+                let (finished, chunks) = ledger.chunks(entry).await?;
+                (finished, chunks, Vec::new())
+            }
+            None => {
+                let (chunks, notes) = input.cut(step).await?;
+                (0, chunks, notes)
+            }
+        };
+        if request.order == Order::Newest {
+            chunks.reverse();
+        }
+        let shape = Shape {
+            source: input.show().to_owned(),
+            unit: request.source.unit(),
+            chunks: chunks.len(),
+            size: chunks.iter().map(|chunk| chunk.size).sum(),
+            finished,
+            goes_on: entry.as_ref().map(|entry| entry.backfill.clone()),
+            notes,
+        };
+        Ok(Backfill {
+            request,
+            input,
+            ledger,
+            spec,
+            entry,
+            replaced,
+            lease,
+            chunks,
+            shape,
+        })
+    }
+}
+
+impl Input {
+    async fn open(
+        config: &Config,
+        clickhouse: &ClickHouse,
+        job: &SilverJob,
+        request: &Request,
+    ) -> Result<Input> {
+        Ok(match &request.source {
+            From::Postgres(_) => {
+                let table = Table::open(config, clickhouse, job, request).await?;
+                Input::Postgres(Box::new(table))
+            }
+            From::Kafka => Input::Kafka(Box::new(Topic::new(config, clickhouse, request))),
+        })
+    }
+
+    fn step(&self) -> u64 {
+        match self {
+            Input::Postgres(_) => postgres::CHUNK,
+            Input::Kafka(_) => kafka::CHUNK,
+        }
+    }
+
+    fn show(&self) -> &str {
+        match self {
+            Input::Postgres(table) => &table.show,
+            Input::Kafka(topic) => &topic.show,
+        }
+    }
+
+    async fn cut(&self, step: u64) -> Result<(Vec<Chunk>, Vec<String>)> {
+        match self {
+            Input::Postgres(table) => table.cut(step).await,
+            Input::Kafka(topic) => topic.cut(step).await,
+        }
+    }
+}
+
+fn refuse_senseless(request: &Request, job: &SilverJob) -> Result<()> {
+    let usage = |message: String| Error::new(Kind::Usage, message);
+    if let (Some(from), Some(to)) = (request.from, request.to)
+        && from >= to
+    {
+        return Err(usage(format!(
+            "the range [{from}, {to}) holds nothing: it ends where it begins, or before"
+        ))
+        .advise("a range is half-open: [from, to)"));
+    }
+    let in_order = request.parallel == 1 && request.order == Order::Oldest;
+    if request.source == From::Kafka && job.keeps() && !in_order {
+        return Err(usage(format!(
+            "job {} keeps values that updates do not send (toast = \"keep\"), so its messages are read in their order",
+            job.name
+        ))
+        .advise("leave out --parallel and --order"));
+    }
+    Ok(())
+}

@@ -1,0 +1,68 @@
+//! Silver filled from a bounded part of its topic.
+
+use crate::support::stream::Stream;
+
+fn backfill(stream: &Stream, arguments: &str, exit: i32) -> serde_json::Value {
+    let arguments = format!("backfill notes --source kafka {arguments} --output json");
+    let arguments: Vec<&str> = arguments.split_whitespace().collect();
+    stream.project.run(&arguments).exits(exit).json()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_part_of_the_topic_is_read_again_chunk_by_chunk_under_the_same_versions() {
+    let mut stream = Stream::new("backfill_kafka", 2).await;
+    stream.topic.insert(0..300);
+    for id in 0..50 {
+        stream.topic.change('u', id, "updated");
+    }
+    stream.topic.send(0, None, Some(b"garbage"));
+    stream.topic.flush();
+    stream.ends("done");
+    let sql = format!(
+        "SELECT id, note, _version, _deleted, _partition FROM {} FINAL ORDER BY id",
+        stream.silver("notes_versions")
+    );
+    let before = stream.engine.rows(&sql).await;
+    let lose = format!("TRUNCATE TABLE {}", stream.silver("notes_versions"));
+    stream.engine.ask(&lose).await.unwrap();
+
+    assert_eq!(backfill(&stream, "--from 2100-01-01", 0)["status"], "noop");
+    let planned = backfill(&stream, "--from 2020-01-01 --chunk 100 --dry-run", 0);
+    assert_eq!(
+        (&planned["chunks"], &planned["to_read"]),
+        (&4.into(), &351.into())
+    );
+    assert_eq!(stream.count().await, 0);
+
+    #[cfg(feature = "failpoints")]
+    {
+        stream.project.set("BULLION_FAILPOINT", "chunk-done:2:kill");
+        backfill_killed(&stream);
+        stream.project.unset("BULLION_FAILPOINT");
+        // what comes meanwhile belongs to no chunk of it
+        stream.topic.insert(300..310);
+    }
+    let rest = backfill(&stream, "--from 2020-01-01 --chunk 100", 0);
+    #[cfg(feature = "failpoints")]
+    assert_eq!(
+        (&rest["finished_before"], &rest["read"]),
+        (&2.into(), &151.into())
+    );
+    assert_eq!(rest["rejected"]["bad_json"], 1);
+    assert_eq!(stream.engine.rows(&sql).await, before);
+    let again = backfill(
+        &stream,
+        "--from 2020-01-01 --parallel 3 --chunk 60 --order newest",
+        0,
+    );
+    assert!(again["read"].as_u64() >= Some(351), "{again}");
+    let letters = format!("SELECT count() FROM {} FINAL", stream.ops("dead_letters"));
+    assert_eq!(stream.engine.number(&letters).await, 1);
+}
+
+#[cfg(feature = "failpoints")]
+fn backfill_killed(stream: &Stream) {
+    let arguments = "backfill notes --source kafka --from 2020-01-01 --chunk 100 --parallel 1";
+    let arguments: Vec<&str> = arguments.split(' ').collect();
+    assert_eq!(stream.project.run(&arguments).exit, -1);
+}
