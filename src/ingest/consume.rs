@@ -203,13 +203,13 @@ impl Consuming {
                     }
                     Route::Lane(index) => {
                         if let Some(lane) = lanes.get_mut(index) {
-                            lane.take_and_hand_over(&message, now, (index, runtime, landing));
+                            lane.hand_over_and_take(&message, now, (index, runtime, landing));
                         }
                     }
                     Route::Shared(at) => {
                         for index in routes.shared.get(at).into_iter().flatten().copied() {
                             if let Some(lane) = lanes.get_mut(index) {
-                                lane.take_and_hand_over(&message, now, (index, runtime, landing));
+                                lane.hand_over_and_take(&message, now, (index, runtime, landing));
                             }
                         }
                     }
@@ -229,6 +229,7 @@ impl Consuming {
         if lanes.iter().any(Lane::has_gathered) {
             failpoint::reach(Point::Decoded);
         }
+        self.consumer.free_received();
         for (code, topic, partition) in failures {
             self.note_failure(code, topic.as_deref(), partition)?;
         }

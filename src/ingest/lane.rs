@@ -210,17 +210,18 @@ impl Lane {
         self.mind_breaker(rejected);
     }
 
-    /// The same, and starts the write of a batch that is full with it.
-    pub fn take_and_hand_over(
+    /// The same, and first starts the write of a batch that the messages before have filled. One that this message fills
+    /// goes when the call that brought it is over: a large one is not held twice while it is written.
+    pub fn hand_over_and_take(
         &mut self,
         raw: &RawMessage<'_>,
         now: Instant,
         (index, runtime, landed): (usize, &Handle, &Sender<Landed>),
     ) {
-        self.take(raw, now);
         if self.is_full() && !self.is_blocked() {
             self.hand_over(index, runtime, landed);
         }
+        self.take(raw, now);
     }
 
     /// Whether a registry has framed every message so far, and there were enough of them to be no accident.

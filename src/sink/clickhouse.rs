@@ -1,11 +1,10 @@
 //! ClickHouse over HTTP: statements, typed queries and Native inserts, with its errors sorted into kinds.
 
-use std::borrow::Borrow;
 use std::fmt::Write as _;
 use std::time::Duration;
 
 use bytes::Bytes;
-use clickhouse::{Client, Compression, RowOwned, RowRead};
+use clickhouse::{Client, Compression, RowOwned, RowRead, RowWrite};
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use secrecy::ExposeSecret;
@@ -144,23 +143,12 @@ impl ClickHouse {
     }
 
     /// A few rows of our own bookkeeping, in one request; column names come from the row's type.
-    pub async fn insert_rows<T>(&self, table: &str, rows: &[T]) -> Result<()>
-    where
-        T: RowOwned + clickhouse::RowWrite,
-    {
-        self.insert_each::<T, &T>(table, rows).await
+    pub async fn insert_rows<T: RowOwned + RowWrite>(&self, table: &str, rows: &[T]) -> Result<()> {
+        self.insert_lent::<T>(table, rows).await
     }
 
-    /// The same for rows that are made one at a time: of large ones only one is held beside its encoding.
-    pub async fn insert_each<T, R>(
-        &self,
-        table: &str,
-        rows: impl IntoIterator<Item = R>,
-    ) -> Result<()>
-    where
-        T: RowOwned + clickhouse::RowWrite,
-        R: Borrow<T>,
-    {
+    /// The same for rows that borrow what they are made of.
+    pub async fn insert_lent<T: RowWrite>(&self, table: &str, rows: &[T::Value<'_>]) -> Result<()> {
         let sent = async {
             // the crate's check of types gives up at a Tuple whose fields have names; ours are fixed by clickhouse/*.sql
             let mut insert = self
@@ -174,7 +162,7 @@ impl ClickHouse {
                 insert = insert.with_setting(name, value);
             }
             for row in rows {
-                insert.write(row.borrow()).await?;
+                insert.write(row).await?;
             }
             insert.end().await
         };

@@ -4,7 +4,9 @@ use std::ffi::{CStr, c_char};
 use std::time::Duration;
 
 use rdkafka_sys as ffi;
+use rdkafka_sys::RDKafkaErrorCode as Code;
 
+use super::answers::{of, until_it_stands};
 use super::partitions::c_string;
 use super::{ANSWER, Consumer, millis};
 use crate::error::{Error, Kind, Result};
@@ -28,7 +30,29 @@ impl Consumer {
         let cluster_id = self.cluster_id(patience)?;
         let broker = self.any_broker(patience)?;
         let name = c_string(topic)?;
-        let mut names = [name.as_ptr()];
+        let described = until_it_stands(patience, |time| self.describe(&name, broker, time));
+        let (topic_id, partitions) = described.map_err(|code| match code {
+            Code::UnknownTopicOrPartition => Error::new(
+                Kind::NotFound,
+                format!("kafka at {} has no topic {topic}", self.brokers),
+            )
+            .advise("check `topic` in the job; Debezium makes a topic when it publishes its first change"),
+            code => self.explain(code, &format!("describe topic {topic}")),
+        })?;
+        Ok(Identity {
+            cluster_id,
+            topic_id,
+            partitions,
+        })
+    }
+
+    fn describe(
+        &self,
+        topic: &CStr,
+        broker: i32,
+        patience: Duration,
+    ) -> Result<(String, u32), Code> {
+        let mut names = [topic.as_ptr()];
         // SAFETY: every object made here is freed here; the event owns the answer until then
         unsafe {
             let topics = ffi::rd_kafka_TopicCollection_of_topic_names(names.as_mut_ptr(), 1);
@@ -54,67 +78,14 @@ impl Consumer {
             ffi::rd_kafka_DescribeTopics(self.handle, topics, options, answers);
             // librdkafka answers within the request's timeout; twice that is a fault of its own
             let event = ffi::rd_kafka_queue_poll(answers, 2 * millis(patience));
-            let read = self.read_answer(event, topic);
+            let read = read_answer(event);
             if !event.is_null() {
                 ffi::rd_kafka_event_destroy(event);
             }
             ffi::rd_kafka_queue_destroy(answers);
             ffi::rd_kafka_AdminOptions_destroy(options);
             ffi::rd_kafka_TopicCollection_destroy(topics);
-            let (topic_id, partitions) = read?;
-            Ok(Identity {
-                cluster_id,
-                topic_id,
-                partitions,
-            })
-        }
-    }
-
-    /// # Safety
-    /// `event` must be null or a valid event of this consumer.
-    unsafe fn read_answer(
-        &self,
-        event: *mut ffi::rd_kafka_event_t,
-        topic: &str,
-    ) -> Result<(String, u32)> {
-        let doing = format!("describe topic {topic}");
-        if event.is_null() {
-            return Err(self.explain(ffi::RDKafkaErrorCode::OperationTimedOut, &doing));
-        }
-        // SAFETY: the event is valid, its parts live as long as it does
-        unsafe {
-            self.checked(ffi::rd_kafka_event_error(event), &doing)?;
-            let result = ffi::rd_kafka_event_DescribeTopics_result(event);
-            let mut count = 0;
-            let described = ffi::rd_kafka_DescribeTopics_result_topics(result, &raw mut count);
-            if result.is_null() || described.is_null() || count == 0 {
-                return Err(self.explain(ffi::RDKafkaErrorCode::UnknownTopicOrPartition, &doing));
-            }
-            let description = *described;
-            let error = ffi::rd_kafka_TopicDescription_error(description);
-            let code = ffi::rd_kafka_error_code(error);
-            if code == ffi::RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART {
-                return Err(Error::new(
-                    Kind::NotFound,
-                    format!("kafka at {} has no topic {topic}", self.brokers),
-                )
-                .advise("check `topic` in the job; Debezium makes a topic when it publishes its first change"));
-            }
-            self.checked(code, &doing)?;
-            let mut partitions = 0;
-            ffi::rd_kafka_TopicDescription_partitions(description, &raw mut partitions);
-            let id = ffi::rd_kafka_TopicDescription_topic_id(description);
-            let text = if id.is_null() {
-                std::ptr::null()
-            } else {
-                ffi::rd_kafka_Uuid_base64str(id)
-            };
-            let id = if text.is_null() {
-                String::new()
-            } else {
-                CStr::from_ptr(text).to_string_lossy().into_owned()
-            };
-            Ok((id, u32::try_from(partitions).unwrap_or(u32::MAX)))
+            read
         }
     }
 
@@ -159,5 +130,42 @@ impl Consumer {
             ffi::rd_kafka_mem_free(self.handle, text.cast());
             Some(id)
         }
+    }
+}
+
+/// A topic's id and its number of partitions.
+///
+/// # Safety
+/// `event` must be null or a valid event of a live consumer.
+unsafe fn read_answer(event: *mut ffi::rd_kafka_event_t) -> Result<(String, u32), Code> {
+    if event.is_null() {
+        return Err(Code::OperationTimedOut);
+    }
+    // SAFETY: the event is valid, its parts live as long as it does
+    unsafe {
+        of(ffi::rd_kafka_event_error(event))?;
+        let result = ffi::rd_kafka_event_DescribeTopics_result(event);
+        let mut count = 0;
+        let described = ffi::rd_kafka_DescribeTopics_result_topics(result, &raw mut count);
+        if result.is_null() || described.is_null() || count == 0 {
+            return Err(Code::UnknownTopicOrPartition);
+        }
+        let description = *described;
+        let error = ffi::rd_kafka_TopicDescription_error(description);
+        of(ffi::rd_kafka_error_code(error))?;
+        let mut partitions = 0;
+        ffi::rd_kafka_TopicDescription_partitions(description, &raw mut partitions);
+        let id = ffi::rd_kafka_TopicDescription_topic_id(description);
+        let text = if id.is_null() {
+            std::ptr::null()
+        } else {
+            ffi::rd_kafka_Uuid_base64str(id)
+        };
+        let id = if text.is_null() {
+            String::new()
+        } else {
+            CStr::from_ptr(text).to_string_lossy().into_owned()
+        };
+        Ok((id, u32::try_from(partitions).unwrap_or(u32::MAX)))
     }
 }

@@ -4,8 +4,7 @@ use std::ffi::{CStr, CString, c_void};
 
 use rdkafka_sys as ffi;
 
-/// Before any message was seen: few enough for large ones, too.
-const FIRST_MESSAGES: usize = 64;
+use crate::envelope::LARGEST_MESSAGE;
 
 /// What one receive call brought. Everything borrowed from it lives as long as it does.
 pub struct Received {
@@ -14,8 +13,8 @@ pub struct Received {
     pub(super) asked: usize,
     /// bytes that one call may bring, as far as the messages before it tell
     most_bytes: usize,
-    /// bytes of a message, on average of the last call that brought any
-    usual: Option<usize>,
+    /// bytes of a message, as we expect them: before any has come, as many as one may have that is decoded
+    usual: usize,
 }
 
 /// One of them: a message, the end of a partition, or an error.
@@ -86,15 +85,13 @@ impl Received {
             messages: Vec::with_capacity(most),
             asked: 0,
             most_bytes,
-            usual: None,
+            usual: LARGEST_MESSAGE,
         }
     }
 
     /// How many messages to ask for: librdkafka's call knows a number only, and refills its queue while it is emptied.
     pub(super) fn room(&self) -> usize {
-        let wanted = self
-            .usual
-            .map_or(FIRST_MESSAGES, |usual| self.most_bytes / usual.max(1));
+        let wanted = self.most_bytes / self.usual.max(1);
         wanted.clamp(1, self.messages.capacity())
     }
 
@@ -138,8 +135,14 @@ impl Received {
                 ffi::rd_kafka_message_destroy(message);
             }
         }
-        self.usual = bytes.checked_div(count).or(self.usual);
+        self.usual = expected(self.usual, bytes.checked_div(count));
     }
+}
+
+/// Bytes of the next message, by what was expected and what came on average: more is believed at once, less only by and by,
+/// since large messages may come between small ones.
+fn expected(before: usize, came: Option<usize>) -> usize {
+    came.map_or(before, |came| came.max(before / 2))
 }
 
 impl Drop for Received {
@@ -288,4 +291,29 @@ fn bytes<'a>(start: *mut c_void, length: usize) -> Option<&'a [u8]> {
     // SAFETY: librdkafka gives a null pointer or `length` readable bytes that live as long as the message;
     // callers tie the result to that lifetime
     (!start.is_null()).then(|| unsafe { std::slice::from_raw_parts(start.cast::<u8>(), length) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn large_messages_between_small_ones_are_asked_for_one_at_a_time() {
+        let mut received = Received::with_capacity(10_000, 2 << 20);
+        for bytes in [100, 20 << 20, 100, 20 << 20, 100, 100] {
+            assert_eq!(received.room(), 1, "{bytes}");
+            received.usual = expected(received.usual, Some(bytes));
+        }
+    }
+
+    #[test]
+    fn small_messages_soon_fill_the_buffer() {
+        let mut received = Received::with_capacity(10_000, 2 << 20);
+        let calls = (0..100).take_while(|_| {
+            let room = received.room();
+            received.usual = expected(received.usual, Some(100));
+            room < 10_000
+        });
+        assert_eq!(calls.count(), 17);
+    }
 }

@@ -4,9 +4,12 @@
 //! *noted* by its callback and answered by the flow with [`Consumer::assign`] or [`Consumer::unassign`], after it has
 //! drained what it must.
 
+mod answers;
 mod callbacks;
+mod commits;
 mod identity;
 mod message;
+mod offsets;
 mod partitions;
 mod properties;
 mod topics;
@@ -21,7 +24,7 @@ use rdkafka_sys as ffi;
 use callbacks::{Noted, configuration};
 pub use identity::Identity;
 pub use message::{Item, Kept, RawMessage, Received};
-use partitions::{List, c_string};
+use partitions::List;
 pub use partitions::{Partition, Positioned};
 
 use crate::budget;
@@ -30,10 +33,8 @@ use crate::error::{Error, Kind, Result};
 
 /// Most messages of one receive call: enough to amortise the call.
 const MOST_MESSAGES: usize = 10_000;
-/// How long Kafka may take to answer a question that is asked once.
+/// How long Kafka may take to answer a question, however often it is asked meanwhile.
 pub const ANSWER: Duration = Duration::from_secs(10);
-/// A commit that must be known before the partition is given up.
-const COMMIT_ANSWER: Duration = Duration::from_secs(2);
 
 /// What the group wants from us, until it is answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -125,6 +126,11 @@ impl Consumer {
         &self.received
     }
 
+    /// Frees what was received, which the next call would: a large message is not to be there while it is written.
+    pub fn free_received(&mut self) {
+        self.received.clear();
+    }
+
     /// The next thing the group wants, in order.
     pub fn rebalance(&self) -> Option<Rebalance> {
         let mut noted = self
@@ -209,126 +215,6 @@ impl Consumer {
         !protocol.is_null() && unsafe { CStr::from_ptr(protocol) } == c"COOPERATIVE"
     }
 
-    /// What the group has committed for these partitions.
-    pub fn committed(&self, partitions: &[Partition]) -> Result<Vec<Positioned>> {
-        let list = List::of(partitions.iter().map(|partition| (partition, None)))?;
-        // SAFETY: both pointers are alive; the list is written in place
-        let code = unsafe { ffi::rd_kafka_committed(self.handle, list.as_ptr(), millis(ANSWER)) };
-        self.checked(code, "read committed offsets")?;
-        Ok(list.read())
-    }
-
-    /// Next offsets of these partitions after everything that was received, control records included; `None` before
-    /// the first. What lies below a position was received or needs no fate.
-    pub fn positions(&self, partitions: &[Partition]) -> Result<Vec<Positioned>> {
-        let list = List::of(partitions.iter().map(|partition| (partition, None)))?;
-        // SAFETY: both pointers are alive; the list is written in place, from librdkafka's memory
-        let code = unsafe { ffi::rd_kafka_position(self.handle, list.as_ptr()) };
-        self.checked(code, "read positions")?;
-        Ok(list.read())
-    }
-
-    /// First offset that exists and first that does not yet, asked from the broker.
-    pub fn watermarks(&self, partition: &Partition) -> Result<(i64, i64)> {
-        let (mut low, mut high) = (0, 0);
-        let topic = c_string(&partition.topic)?;
-        // SAFETY: the handle is alive, the offsets are written to our variables
-        let code = unsafe {
-            ffi::rd_kafka_query_watermark_offsets(
-                self.handle,
-                topic.as_ptr(),
-                partition.number,
-                &raw mut low,
-                &raw mut high,
-                millis(ANSWER),
-            )
-        };
-        self.checked(code, &format!("read the offsets of {partition}"))?;
-        Ok((low, high))
-    }
-
-    /// First offset whose message is as late as `millis` since 1970; `None` where no message is.
-    pub fn offsets_at(
-        &self,
-        partitions: &[Partition],
-        millis_1970: i64,
-    ) -> Result<Vec<Positioned>> {
-        let list = List::of(
-            partitions
-                .iter()
-                .map(|partition| (partition, Some(millis_1970))),
-        )?;
-        // SAFETY: both pointers are alive; the list is written in place
-        let code =
-            unsafe { ffi::rd_kafka_offsets_for_times(self.handle, list.as_ptr(), millis(ANSWER)) };
-        self.checked(code, "look for the offsets of a time")?;
-        Ok(list.read())
-    }
-
-    /// The partition's end as the last fetch saw it; `None` before the first.
-    pub fn known_end(&self, partition: &Partition) -> Option<i64> {
-        let (mut low, mut high) = (0, 0);
-        let topic = c_string(&partition.topic).ok()?;
-        // SAFETY: as above; this one only reads librdkafka's memory
-        let code = unsafe {
-            ffi::rd_kafka_get_watermark_offsets(
-                self.handle,
-                topic.as_ptr(),
-                partition.number,
-                &raw mut low,
-                &raw mut high,
-            )
-        };
-        let known = code == ffi::RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR && high >= 0;
-        known.then_some(high)
-    }
-
-    /// Sends next offsets to the group and does not wait: a lost commit only means redelivery.
-    pub fn commit<'a>(
-        &self,
-        offsets: impl IntoIterator<Item = (&'a Partition, i64)>,
-    ) -> Result<()> {
-        let list = List::at(offsets)?;
-        // SAFETY: both pointers are alive; librdkafka copies the list
-        let code = unsafe { ffi::rd_kafka_commit(self.handle, list.as_ptr(), 1) };
-        self.checked(code, "commit offsets")
-    }
-
-    /// The same, and waits for the answer, but no longer than a drain may take.
-    pub fn commit_and_wait<'a>(
-        &self,
-        offsets: impl IntoIterator<Item = (&'a Partition, i64)>,
-    ) -> Result<()> {
-        let list = List::at(offsets)?;
-        // SAFETY: queue and event are made, used and freed here; the list is copied
-        unsafe {
-            let answers = ffi::rd_kafka_queue_new(self.handle);
-            let sent = ffi::rd_kafka_commit_queue(
-                self.handle,
-                list.as_ptr(),
-                answers,
-                None,
-                std::ptr::null_mut(),
-            );
-            let code = if sent == ffi::RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR {
-                let event = ffi::rd_kafka_queue_poll(answers, millis(COMMIT_ANSWER));
-                let code = if event.is_null() {
-                    ffi::RDKafkaRespErr::RD_KAFKA_RESP_ERR__TIMED_OUT
-                } else {
-                    ffi::rd_kafka_event_error(event)
-                };
-                if !event.is_null() {
-                    ffi::rd_kafka_event_destroy(event);
-                }
-                code
-            } else {
-                sent
-            };
-            ffi::rd_kafka_queue_destroy(answers);
-            self.checked(code, "commit offsets")
-        }
-    }
-
     /// Stops fetching these partitions; polling goes on.
     pub fn pause(&self, partitions: &[Partition]) -> Result<()> {
         let list = List::of(partitions.iter().map(|partition| (partition, None)))?;
@@ -342,57 +228,6 @@ impl Consumer {
         // SAFETY: both pointers are alive
         let code = unsafe { ffi::rd_kafka_resume_partitions(self.handle, list.as_ptr()) };
         self.checked(code, "resume partitions")
-    }
-
-    fn checked(&self, code: ffi::RDKafkaRespErr, doing: &str) -> Result<()> {
-        match code {
-            ffi::RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR => Ok(()),
-            code => Err(self.explain(code.into(), doing)),
-        }
-    }
-
-    fn owned_error(&self, error: *mut ffi::rd_kafka_error_t, doing: &str) -> Result<()> {
-        if error.is_null() {
-            return Ok(());
-        }
-        // SAFETY: a non-null error is ours to read and to free, once
-        let code = unsafe {
-            let code = ffi::rd_kafka_error_code(error);
-            ffi::rd_kafka_error_destroy(error);
-            code
-        };
-        self.checked(code, doing)
-    }
-
-    /// Sorts librdkafka's codes into kinds and names the brokers.
-    pub fn explain(&self, code: ffi::RDKafkaErrorCode, doing: &str) -> Error {
-        use ffi::RDKafkaErrorCode as Code;
-        let (kind, what) = match code {
-            Code::Authentication
-            | Code::SaslAuthenticationFailed
-            | Code::TopicAuthorizationFailed
-            | Code::GroupAuthorizationFailed
-            | Code::ClusterAuthorizationFailed => (Kind::Denied, "kafka refused"),
-            Code::UnknownTopic | Code::UnknownTopicOrPartition | Code::UnknownPartition => {
-                (Kind::NotFound, "kafka has no such topic")
-            }
-            Code::OffsetOutOfRange | Code::AutoOffsetReset => (Kind::Gap, "offset is gone"),
-            Code::BrokerTransportFailure
-            | Code::AllBrokersDown
-            | Code::Resolve
-            | Code::OperationTimedOut => (Kind::Unreachable, "cannot reach kafka"),
-            _ => (Kind::Busy, "kafka"),
-        };
-        let error = Error::new(kind, format!("{what} at {}: {doing}: {code}", self.brokers));
-        match code {
-            Code::TopicAuthorizationFailed => {
-                error.advise("give kafka.user READ and DESCRIBE on the topic: docs/security.md has the command")
-            }
-            Code::GroupAuthorizationFailed => {
-                error.advise("give kafka.user READ on the group of kafka.group: docs/security.md has the command")
-            }
-            _ => error,
-        }
     }
 }
 

@@ -73,6 +73,12 @@ impl List {
         Ok(())
     }
 
+    /// Of librdkafka's answers some overwrite what they were asked with.
+    pub fn copy(&self) -> List {
+        // SAFETY: our list is alive; the copy is another one
+        List(unsafe { ffi::rd_kafka_topic_partition_list_copy(self.0) })
+    }
+
     pub fn as_ptr(&self) -> *mut ffi::rd_kafka_topic_partition_list_t {
         self.0
     }

