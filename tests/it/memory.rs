@@ -21,7 +21,6 @@ async fn peak(stream: &mut Stream, rows: u64, letters: u64) -> u64 {
     })
     .await;
     let most = ingest.peak_memory();
-    println!("peak: {} MiB", most >> 20);
     ingest.signal("TERM");
     assert_eq!(ingest.wait(PATIENCE), 143);
     most
