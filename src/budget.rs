@@ -4,7 +4,7 @@
 //! |---|---|
 //! | fetched, waiting in librdkafka's queue | an eighth, and one fetch of each broker above it |
 //! | taken out of the queue, being decoded | a sixteenth |
-//! | gathered rows, and writes under way | three quarters |
+//! | gathered rows, and writes under way; with an archive, its files | three quarters |
 //!
 //! The rest is slack. Beside it stands the process itself: code, threads, buffers of connections. A message larger than
 //! a part makes it as large as the message is.
@@ -41,6 +41,11 @@ pub fn received(budget: u64) -> usize {
 /// Bytes of rows that are not durable yet, all jobs together; above it partitions are paused.
 pub fn rows(budget: u64) -> usize {
     usize::try_from(budget / 4 * 3).unwrap_or(usize::MAX)
+}
+
+/// Bytes of messages on their way into the archive, of those for rows: less than the half at which paused partitions go on.
+pub fn archive(budget: u64) -> usize {
+    rows(budget) / 6
 }
 
 /// Bytes of one batch.

@@ -25,6 +25,10 @@ pub enum Point {
     TimesEntered,
     /// the windows are dirty, the earlier times not left
     Touched,
+    /// a file of the archive is whole and not yet where it belongs
+    BeforeArchive,
+    /// it is there, and what it covers is not committed
+    Archived,
     /// a table was changed for rows that are not inserted yet
     DdlDone,
     /// of `resync`: its shadow table is made
@@ -81,6 +85,8 @@ mod armed {
         ("checkpoint-written", Point::CheckpointWritten),
         ("times-entered", Point::TimesEntered),
         ("touched", Point::Touched),
+        ("before-archive", Point::BeforeArchive),
+        ("archived", Point::Archived),
         ("ddl-done", Point::DdlDone),
         ("resync-begun", Point::ResyncBegun),
         ("resync-filled", Point::ResyncFilled),

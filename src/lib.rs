@@ -8,13 +8,14 @@
 //! | | modules | may import |
 //! |---|---|---|
 //! | declarations | `config`, `job` (read by `document`, faults gathered by `fault`, chosen by `select`) | pure code |
-//! | pure: no clock, socket or file | `envelope`, `column`, `batch`, `budget`, `checkpoint`, `window`, `cron`, `error` | each other |
-//! | edges | `source` (Kafka), `sink` (ClickHouse), `lease`, `ledger`, `freshness`, `migrate`, `catalog` (PostgreSQL), `snapshot` (its rows), `connectors` (Kafka Connect), `registry` (Avro's schemas) | declarations, pure code, other edges |
+//! | pure: no clock, socket or file | `envelope`, `column`, `batch`, `budget`, `checkpoint`, `window`, `cron`, `error`, `feature` (parts that a build leaves out) | each other |
+//! | edges | `source` (Kafka), `sink` (ClickHouse), `lease`, `ledger`, `freshness`, `migrate`, `catalog` (PostgreSQL), `snapshot` (its rows), `connectors` (Kafka Connect), `registry` (Avro's schemas), `archive` (raw messages as Parquet) | declarations, pure code, other edges |
 //! | flows | `ingest`, `evolve`, `discover`, `dlq`, `replay`, `verify`, `resync`, `dirty`, `gold`, `backfill`, `schedule` | everything above; not each other, except that `schedule` calls `gold`, which `backfill` plans for, that `backfill` calls `replay`, that `ingest` calls `evolve` and `discover`, and that `dlq` and `replay` write through ingest's `Target` |
 //! | the zero-service default | `embedded` (ClickHouse's engine behind HTTP, a mock Kafka), `demo` | everything above |
 //! | the process | `cli` (one file per command), `shutdown`, `telemetry`, `progress`, `rate`, `tls`, `allocator`, `failpoint` (for tests) | everything |
 
 pub mod allocator;
+pub mod archive;
 pub mod backfill;
 pub mod batch;
 pub mod budget;
@@ -36,6 +37,7 @@ pub mod error;
 pub mod evolve;
 pub mod failpoint;
 pub mod fault;
+pub mod feature;
 pub mod freshness;
 pub mod gold;
 pub mod ingest;

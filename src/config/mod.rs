@@ -1,5 +1,6 @@
 //! The configuration: raw settings become one validated value, with every fault reported at once.
 
+mod archive;
 mod kafka;
 mod postgres;
 mod reader;
@@ -47,6 +48,8 @@ pub struct Config {
     pub registry: Registry,
     pub lease: Lease,
     pub discover: Discover,
+    /// where raw messages are kept, if they are
+    pub archive: Option<crate::archive::Settings>,
     shown: Vec<Shown>,
 }
 
@@ -268,6 +271,7 @@ fn validate(settings: &Settings, folder: &Path, guarded: bool, faults: &Faults) 
             topics,
             mode: mode?,
         },
+        archive: archive::archive(&read, folder),
         postgres,
         shown: show(settings),
     })

@@ -37,7 +37,7 @@ const fn secret(key: &'static str, help: &'static str) -> Known {
     }
 }
 
-pub const SETTINGS: [Known; 44] = [
+pub const SETTINGS: [Known; 52] = [
     known(
         "jobs",
         Some("jobs"),
@@ -173,6 +173,38 @@ pub const SETTINGS: [Known; 44] = [
     ),
     known("registry.user", None, "basic-auth user of the registry"),
     secret("registry.password", "basic-auth password of the registry"),
+    known(
+        "archive.url",
+        None,
+        "where ingest keeps raw messages as Parquet: file:///folder or s3://bucket/prefix",
+    ),
+    known(
+        "archive.topics",
+        None,
+        "regular expression of the topics that are kept; default: all",
+    ),
+    known(
+        "archive.roll_after",
+        Some("5m"),
+        "a file is ended so long after its first message; offsets are committed then",
+    ),
+    known(
+        "archive.roll_bytes",
+        Some("32MiB"),
+        "or when it has so many bytes, compressed",
+    ),
+    known(
+        "archive.endpoint",
+        None,
+        "address of an S3 that is not Amazon's, such as MinIO's",
+    ),
+    known("archive.region", Some("us-east-1"), "region of the bucket"),
+    known(
+        "archive.access_key",
+        None,
+        "S3 access key id; default: AWS's own variables and roles",
+    ),
+    secret("archive.secret_key", "S3 secret access key"),
     known(
         "lease.kind",
         Some("file"),

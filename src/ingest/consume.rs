@@ -9,13 +9,14 @@ use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
 
+use super::archiving::Archiving;
 use super::discovering::Discovering;
 use super::heartbeat::Heartbeats;
 use super::lane::{Landed, Lane};
 use super::status::Status;
 use crate::config::{Config, FirstStart};
 use crate::discover::Found;
-use crate::error::{Kind, Result, Retry};
+use crate::error::{Error, Kind, Result, Retry};
 use crate::evolve::Evolver;
 use crate::failpoint::{self, Point};
 use crate::registry::Registry;
@@ -56,6 +57,7 @@ pub struct Consuming {
     pub heartbeats: Heartbeats,
     pub evolver: Evolver,
     pub discovering: Discovering,
+    pub archiving: Option<Archiving>,
     pub config: Config,
     pub registry: Option<Registry>,
     pub pace: Pace,
@@ -154,6 +156,7 @@ impl Consuming {
             self.answer_group()?;
             self.look_for_lost_topics();
             self.look_at_next_topic();
+            self.mind_archive();
             self.commit_landed();
             self.mind_schemas();
             self.evolve();
@@ -182,6 +185,7 @@ impl Consuming {
             lanes,
             routes,
             heartbeats,
+            archiving,
             runtime,
             landing,
             pace,
@@ -203,12 +207,14 @@ impl Consuming {
                     }
                     Route::Lane(index) => {
                         if let Some(lane) = lanes.get_mut(index) {
+                            archive(archiving.as_mut(), lane, &message, now);
                             lane.hand_over_and_take(&message, now, (index, runtime, landing));
                         }
                     }
                     Route::Shared(at) => {
                         for index in routes.shared.get(at).into_iter().flatten().copied() {
                             if let Some(lane) = lanes.get_mut(index) {
+                                archive(archiving.as_mut(), lane, &message, now);
                                 lane.hand_over_and_take(&message, now, (index, runtime, landing));
                             }
                         }
@@ -247,6 +253,9 @@ impl Consuming {
                     for found in positions {
                         if let Some(next) = found.offset {
                             lane.reach_end(found.partition.number, next, now);
+                            if let Some(archiving) = &mut self.archiving {
+                                archiving.reach_end(&found.partition, next, now);
+                            }
                         }
                     }
                 }
@@ -294,6 +303,21 @@ impl Consuming {
             tracing::warn!(%error, "waiting for kafka");
         }
         Ok(())
+    }
+
+    fn mind_archive(&mut self) {
+        let Some(archiving) = &mut self.archiving else {
+            return;
+        };
+        archiving.mind(Instant::now());
+        for (topic, error) in archiving.take_failed() {
+            for lane in &mut self.lanes {
+                if lane.target.job.topic == topic && lane.failed.is_none() {
+                    let message = format!("the archive of topic {topic}: {error}");
+                    lane.fail(Error::new(error.kind(), message));
+                }
+            }
+        }
     }
 
     fn commit_landed(&mut self) {
@@ -359,14 +383,16 @@ impl Consuming {
         offsets
     }
 
-    /// What is durable of a partition in each job of its topic.
+    /// What is durable of a partition in each job of its topic, and in the archive.
     pub(super) fn durable_for_all(&self, topic: &str, number: i32, durable: i64) -> i64 {
         let its = self
             .lanes
             .iter()
             .filter(|lane| lane.target.job.topic == topic);
         let positions = its.filter_map(|lane| Some(lane.owned.get(&number)?.durable));
-        positions.fold(durable, i64::min)
+        let archived = self.archiving.as_ref();
+        let archived = archived.and_then(|archiving| archiving.durable(topic, number));
+        positions.chain(archived).fold(durable, i64::min)
     }
 
     fn hand_over_due(&mut self) {
@@ -384,7 +410,8 @@ impl Consuming {
 
     /// Pauses what cannot be taken: jobs that stopped, jobs with full batches, everything above the budget.
     fn mind_memory(&mut self) -> Result<()> {
-        let held: usize = self.lanes.iter().map(Lane::bytes).sum();
+        let archived = self.archiving.as_ref().map_or(0, Archiving::bytes);
+        let held = self.lanes.iter().map(Lane::bytes).sum::<usize>() + archived;
         let over = held > self.budget;
         let wish = |(lane, paused): (&Lane, &bool)| {
             // with hysteresis: a resumed partition is fetched anew
@@ -430,6 +457,12 @@ impl Consuming {
         if !self.lanes.iter().all(ours) {
             return false;
         }
+        if let Some(archiving) = &mut self.archiving {
+            archiving.end_files(None);
+            if !archiving.is_settled() {
+                return false;
+            }
+        }
         let others: Vec<(Partition, i64)> =
             self.lanes.iter().flat_map(Lane::ends_of_others).collect();
         if others.is_empty() {
@@ -450,5 +483,14 @@ impl Consuming {
             let found = committed.iter().find(|found| found.partition == *partition);
             found.and_then(|found| found.offset) >= Some(*end)
         })
+    }
+}
+
+/// A job that has stopped takes nothing more; its messages come again.
+fn archive(archiving: Option<&mut Archiving>, lane: &Lane, message: &RawMessage<'_>, now: Instant) {
+    if let Some(archiving) = archiving
+        && lane.failed.is_none()
+    {
+        archiving.take(&lane.target.job.topic, message, now);
     }
 }

@@ -21,6 +21,9 @@ impl Consuming {
         if let Err(error) = self.consumer.pause(&partitions) {
             tracing::warn!(%error, "while draining");
         }
+        if let Some(archiving) = &mut self.archiving {
+            archiving.end_files(None);
+        }
         if !self.finish_lanes(DRAIN) {
             tracing::warn!("writes did not end in time; their messages will come again");
         }
@@ -58,7 +61,8 @@ impl Consuming {
                 }
             }
             if self.lanes.iter().all(|lane| lane.in_flight.is_settled()) {
-                return true;
+                let archiving = self.archiving.as_mut();
+                return archiving.is_none_or(|archiving| archiving.finish(until));
             }
             let left = until.saturating_duration_since(Instant::now());
             match self.landed.recv_timeout(left) {

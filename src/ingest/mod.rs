@@ -4,6 +4,7 @@
 //! |-------------|--------------------------------------------------------------------------|
 //! | `consume`   | the loop, on a thread of its own; commits only what landed               |
 //! | `discovering` | topics that appear get a lane                                          |
+//! | `archiving` | raw messages become files of the archive before their offsets are committed |
 //! | `drain`     | the end: what is under way is finished and committed                     |
 //! | `tell`      | counters, lags, freshness by heartbeats, `ops.checkpoints`               |
 //! | `rebalance` | partitions come and go: start offsets, drain before giving up            |
@@ -17,6 +18,7 @@
 //! | `status`    | counters and lag, shown as live lines or heartbeats                      |
 //! | `peek`      | fates and rows of the next messages, nothing written                     |
 
+mod archiving;
 mod breaker;
 mod consume;
 mod discovering;
@@ -38,6 +40,7 @@ use std::future::Future;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
+use archiving::Archiving;
 pub use breaker::Breaker;
 use consume::{Consuming, Ended, Pace, Routes};
 use discovering::Discovering;
@@ -130,6 +133,7 @@ pub async fn run(
         heartbeats: Heartbeats::default(),
         evolver: prepared.evolver,
         discovering: prepared.discovering,
+        archiving: prepared.archiving,
         config: config.clone(),
         registry: Registry::new(&config.registry)?,
     };
@@ -205,6 +209,7 @@ struct Prepared {
     consumer: Consumer,
     evolver: Evolver,
     discovering: Discovering,
+    archiving: Option<Archiving>,
     lanes: Vec<Lane>,
     until_caught_up: bool,
 }
@@ -213,6 +218,13 @@ async fn prepare(config: &Config, request: &Request) -> Result<Prepared> {
     let clickhouse = ClickHouse::connect(&config.clickhouse).await?;
     let consumer = Consumer::connect(&config.kafka)?;
     let evolver = Evolver::new(config, &clickhouse);
+    let archiving = match &config.archive {
+        Some(settings) => {
+            let most = budget::archive(config.memory_budget);
+            Some(Archiving::open(settings, most).await?)
+        }
+        None => None,
+    };
     let mut discovering = Discovering::default();
     if let Some(declared) = &request.discover {
         discovering.finder = Finder::new(config, &clickhouse, declared)?;
@@ -247,6 +259,7 @@ async fn prepare(config: &Config, request: &Request) -> Result<Prepared> {
         consumer,
         evolver,
         discovering,
+        archiving,
         lanes,
         until_caught_up: request.until_caught_up,
     })

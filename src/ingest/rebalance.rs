@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use super::consume::Consuming;
 use super::lane::{Lane, Owned};
 use super::start::{Known, position};
+use crate::archive::Reached;
 use crate::checkpoint::{Checkpoint, Position};
 use crate::error::{Error, Kind, Result, Retry};
 use crate::job::SilverJob;
@@ -54,6 +55,9 @@ impl Consuming {
                     Err(error) => return Err(error),
                 },
                 Rebalance::Revoked(partitions) => {
+                    if let Some(archiving) = &mut self.archiving {
+                        archiving.end_files(Some(&partitions));
+                    }
                     let until = Instant::now() + REVOKE_DRAIN;
                     while !self.finish_lanes(SLICE)
                         && Instant::now() < until
@@ -130,8 +134,16 @@ impl Consuming {
                 );
             }
         }
+        let archived = self.archived(&taken)?;
         self.remember_starts(&checkpoints, &taken)?;
         self.consumer.assign(&starts)?;
+        if let Some(archiving) = &mut self.archiving {
+            for (topic, epoch, reached) in archived {
+                for (number, reached) in reached {
+                    archiving.own(&topic, epoch, number, reached);
+                }
+            }
+        }
         for (index, number, owned) in taken {
             if let Some(lane) = self.lanes.get_mut(index) {
                 lane.owned.insert(number, owned);
@@ -243,6 +255,30 @@ impl Consuming {
         Ok(read)
     }
 
+    /// How far the archive is already, from where each partition starts: what a process wrote that died before it
+    /// committed is not written again.
+    fn archived(&self, taken: &[Taken]) -> Result<Vec<(String, u8, BTreeMap<i32, Reached>)>> {
+        let Some(archiving) = &self.archiving else {
+            return Ok(Vec::new());
+        };
+        let mut starts: BTreeMap<(&str, u8), BTreeMap<i32, i64>> = BTreeMap::new();
+        for (index, number, owned) in taken {
+            let Some(job) = self.lanes.get(*index).map(|lane| &lane.target.job) else {
+                continue;
+            };
+            if archiving.takes(&job.topic) {
+                let starts = starts.entry((&job.topic, job.epoch)).or_default();
+                starts.insert(*number, owned.next);
+            }
+        }
+        let mut archived = Vec::new();
+        for ((topic, epoch), starts) in starts {
+            let reached = archiving.reached(topic, epoch, &starts);
+            archived.push((topic.to_owned(), epoch, self.within_patience(reached)?));
+        }
+        Ok(archived)
+    }
+
     /// A partition that was started once is known for ever, so `first_start` never applies to it again: written before
     /// its first message is read.
     fn remember_starts(
@@ -277,7 +313,7 @@ impl Consuming {
             Err(Error::new(
                 Kind::Busy,
                 format!(
-                    "clickhouse did not answer within {} s",
+                    "clickhouse, or the archive, did not answer within {} s",
                     BOOKKEEPING.as_secs()
                 ),
             ))
@@ -308,6 +344,9 @@ impl Consuming {
                 if lane.target.job.topic == partition.topic {
                     lane.forget(partition.number);
                 }
+            }
+            if let Some(archiving) = &mut self.archiving {
+                archiving.forget(partition);
             }
         }
         for (lane, paused) in self.lanes.iter().zip(&mut self.pace.paused) {

@@ -45,13 +45,15 @@ enum Raw<'a> {
 }
 
 /// A copy of a message, which outlives its receive call.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Kept {
-    partition: i32,
-    offset: i64,
-    key: Option<Vec<u8>>,
-    value: Option<Vec<u8>>,
-    timestamp: Option<i64>,
-    headers: Vec<(String, Option<Vec<u8>>)>,
+    pub partition: i32,
+    pub offset: i64,
+    pub key: Option<Vec<u8>>,
+    pub value: Option<Vec<u8>>,
+    /// milliseconds since 1970
+    pub timestamp: Option<i64>,
+    pub headers: Vec<(String, Option<Vec<u8>>)>,
 }
 
 impl Kept {

@@ -1,5 +1,6 @@
 //! One binary for every test on real parts.
 
+mod archive;
 mod avro;
 mod backfill;
 mod backfill_kafka;
