@@ -6,7 +6,10 @@ export BULLION_LIBCHDB ?= $(CACHE)/libchdb/libchdb.so
 .PHONY: demo build test chaos unit lint bench stack-up stack-down
 
 # Change events become silver and gold tables, with no service installed.
-demo: build
+# It is built without the parts of Cargo.toml's [features], which `make build` has: a command that needs one says so.
+demo:
+	stack/setup build
+	cargo build --release --locked --no-default-features
 	$(TARGET)/release/bullion demo
 
 build:

@@ -35,6 +35,8 @@ const GONE: Duration = Duration::from_secs(10);
 
 /// A partition that is about to be ours: its job's index, its number, where it stands.
 type Taken = (usize, i32, Owned);
+/// How far the archive is: topic, epoch, partition, position.
+type Kept = (String, u8, i32, Reached);
 
 impl Consuming {
     /// What cannot be answered because Kafka or ClickHouse is lost is answered later.
@@ -138,10 +140,8 @@ impl Consuming {
         self.remember_starts(&checkpoints, &taken)?;
         self.consumer.assign(&starts)?;
         if let Some(archiving) = &mut self.archiving {
-            for (topic, epoch, reached) in archived {
-                for (number, reached) in reached {
-                    archiving.own(&topic, epoch, number, reached);
-                }
+            for (topic, epoch, number, reached) in archived {
+                archiving.own(&topic, epoch, number, reached);
             }
         }
         for (index, number, owned) in taken {
@@ -257,7 +257,7 @@ impl Consuming {
 
     /// How far the archive is already, from where each partition starts: what a process wrote that died before it
     /// committed is not written again.
-    fn archived(&self, taken: &[Taken]) -> Result<Vec<(String, u8, BTreeMap<i32, Reached>)>> {
+    fn archived(&self, taken: &[Taken]) -> Result<Vec<Kept>> {
         let Some(archiving) = &self.archiving else {
             return Ok(Vec::new());
         };
@@ -274,7 +274,8 @@ impl Consuming {
         let mut archived = Vec::new();
         for ((topic, epoch), starts) in starts {
             let reached = archiving.reached(topic, epoch, &starts);
-            archived.push((topic.to_owned(), epoch, self.within_patience(reached)?));
+            let reached = self.within_patience(reached)?.into_iter();
+            archived.extend(reached.map(|(number, at)| (topic.to_owned(), epoch, number, at)));
         }
         Ok(archived)
     }

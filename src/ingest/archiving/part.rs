@@ -31,7 +31,7 @@ pub struct Part {
     chunk: Chunk,
     opened: Option<Instant>,
     /// what of the file is encoded, where no task has it
-    file: Option<File>,
+    file: Option<Box<File>>,
     encoded: usize,
     /// files whose end is waiting or under way
     ending: usize,
@@ -66,7 +66,7 @@ pub struct Landed {
 }
 
 pub enum Outcome {
-    Grown(File),
+    Grown(Box<File>),
     /// a file is written: so far is durable
     Stored(i64),
     Failed(Error),
@@ -220,10 +220,18 @@ impl Part {
 }
 
 impl Work {
-    async fn run(self, file: Option<File>, store: &Store, topic: (&str, u8)) -> Result<Outcome> {
+    async fn run(
+        self,
+        file: Option<Box<File>>,
+        store: &Store,
+        topic: (&str, u8),
+    ) -> Result<Outcome> {
         let Work { chunk, name } = self;
         let encoded = tokio::task::spawn_blocking(move || {
-            let mut file = file.map_or_else(File::begin, Ok)?;
+            let mut file = match file {
+                Some(file) => file,
+                None => Box::new(File::begin()?),
+            };
             if !chunk.is_empty() {
                 file.append(chunk)?;
             }
