@@ -9,6 +9,9 @@ use super::{Settings, Store};
 use crate::error::{Error, Result};
 use crate::source::Kept;
 
+/// Milliseconds that a producer's clock may be ahead of ours: a day, which costs the look at a day's files.
+const AHEAD: i64 = 24 * 60 * 60 * 1_000;
+
 /// The files of one topic in one epoch, as they were when they were listed.
 pub struct Archived {
     store: Arc<Store>,
@@ -88,8 +91,8 @@ impl Archived {
 
     /// The first message whose time is not before this one, in milliseconds since 1970: as Kafka answers the question.
     pub async fn offset_at(&self, partition: i32, millis: i64) -> Result<Option<i64>> {
-        let day = day_of(millis);
-        // a message's file is of its own day or a later one
+        // a message's file is of its own day or a later one, but of an earlier one where its time was ahead of our clock
+        let day = day_of(millis.saturating_sub(AHEAD));
         let files = self.of(partition).filter(|file| Some(file.date) >= day);
         let mut reader = self.reader(files.cloned().collect(), i64::MIN, i64::MAX);
         while let Some(messages) = reader.next().await? {

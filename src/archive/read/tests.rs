@@ -98,11 +98,24 @@ async fn a_time_is_the_offset_that_kafka_would_say() {
         (1, Some(10)),
         (DAY, Some(10)),
         (DAY + 1, Some(20)),
+        (2 * DAY, Some(20)),
         (3 * DAY, None),
     ] {
         let found = archived.offset_at(0, millis).await.unwrap();
         assert_eq!(found, expected, "{millis}");
     }
+}
+
+#[tokio::test]
+async fn a_message_from_ahead_of_the_clock_is_found_in_the_file_of_the_day_before() {
+    let folder = tempfile::tempdir().unwrap();
+    for (from, to) in [(0, 12), (12, 20)] {
+        put(folder.path(), 0, from, to).await;
+    }
+    let archived = Archived::list(&settings(folder.path()), "orders", 1)
+        .await
+        .unwrap();
+    assert_eq!(archived.offset_at(0, DAY).await.unwrap(), Some(10));
 }
 
 #[tokio::test]
