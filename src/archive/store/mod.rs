@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use bytes::Bytes;
 
-use super::{Place, Settings};
+use super::Settings;
 use crate::error::{Error, Kind, Result};
 
 pub enum Store {
@@ -28,8 +28,8 @@ impl Store {
     #[cfg(feature = "archive")]
     pub fn open(settings: &Settings) -> Result<Store> {
         match &settings.place {
-            Place::Folder(path) => Ok(Store::Folder(path.clone())),
-            Place::S3(bucket) => Ok(Store::S3(Box::new(s3::S3::open(bucket)?))),
+            super::Place::Folder(path) => Ok(Store::Folder(path.clone())),
+            super::Place::S3(bucket) => Ok(Store::S3(Box::new(s3::S3::open(bucket)?))),
         }
     }
 
