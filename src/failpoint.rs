@@ -74,7 +74,7 @@ mod armed {
     use super::Point;
 
     const VARIABLE: &str = "BULLION_FAILPOINT";
-    const POINTS: [(&str, Point); 22] = [
+    const POINTS: &[(&str, Point)] = &[
         ("after-poll", Point::AfterPoll),
         ("decoded", Point::Decoded),
         ("dead-letters-written", Point::DeadLettersWritten),
