@@ -7,13 +7,14 @@
 //!
 //! | | modules | may import |
 //! |---|---|---|
-//! | declarations | `config`, `job` (read by `document`, faults gathered by `fault`, chosen by `select`) | pure code |
-//! | pure: no clock, socket or file | `envelope`, `column`, `batch`, `budget`, `checkpoint`, `window`, `cron`, `error`, `feature` (parts that a build leaves out) | each other |
-//! | edges | `source` (Kafka), `sink` (ClickHouse), `lease`, `ledger`, `freshness`, `migrate`, `catalog` (PostgreSQL), `snapshot` (its rows), `connectors` (Kafka Connect), `registry` (Avro's schemas), `archive` (raw messages as Parquet) | declarations, pure code, other edges |
-//! | flows | `ingest`, `evolve`, `discover`, `dlq`, `replay`, `verify`, `resync`, `dirty`, `gold`, `backfill`, `schedule` | everything above; not each other, except that `schedule` calls `gold`, which `backfill` plans for, that `backfill` calls `replay`, that `ingest` calls `evolve` and `discover`, and that `dlq` and `replay` write through ingest's `Target` |
+//! | declarations | `config`, `job` (read by `document`, faults gathered by `fault`, chosen by `select`, told more of by `advice`) | pure code |
+//! | pure: no clock, socket or file | `envelope`, `column`, `batch`, `budget`, `checkpoint`, `window`, `cron`, `due` (why a window is built), `error`, `feature` (parts that a build leaves out) | each other |
+//! | edges | `source` (Kafka), `sink` (ClickHouse), `lease`, `ledger`, `freshness`, `migrate`, `estimate` (what a build would read), `catalog` (PostgreSQL), `snapshot` (its rows), `connectors` (Kafka Connect), `registry` (Avro's schemas), `archive` (raw messages as Parquet) | declarations, pure code, other edges |
+//! | flows | `ingest`, `evolve`, `discover`, `dlq`, `replay`, `verify`, `resync`, `dirty`, `lineage`, `gold`, `backfill`, `schedule` | everything above; not each other, except that `schedule` calls `gold`, which `backfill` plans for, that `backfill` calls `replay`, that `ingest` calls `evolve` and `discover`, and that `dlq` and `replay` write through ingest's `Target` |
 //! | the zero-service default | `embedded` (ClickHouse's engine behind HTTP, a mock Kafka), `demo` | everything above |
 //! | the process | `cli` (one file per command), `shutdown`, `telemetry`, `progress`, `rate`, `tls`, `allocator`, `failpoint` (for tests) | everything |
 
+pub mod advice;
 pub mod allocator;
 pub mod archive;
 pub mod backfill;
@@ -31,9 +32,11 @@ pub mod dirty;
 pub mod discover;
 pub mod dlq;
 pub mod document;
+pub mod due;
 pub mod embedded;
 pub mod envelope;
 pub mod error;
+pub mod estimate;
 pub mod evolve;
 pub mod failpoint;
 pub mod fault;
@@ -44,6 +47,7 @@ pub mod ingest;
 pub mod job;
 pub mod lease;
 pub mod ledger;
+pub mod lineage;
 pub mod migrate;
 pub mod progress;
 pub mod rate;

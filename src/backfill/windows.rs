@@ -1,7 +1,6 @@
 //! Gold: which windows of a range are left to build. The building itself is gold's.
 
-use std::collections::HashSet;
-
+use crate::due::{self, Planned, Standing, Wish};
 use crate::error::Result;
 use crate::job::GoldJob;
 use crate::ledger::{Known, Ledger};
@@ -31,13 +30,21 @@ pub async fn plan(
 }
 
 fn split(windows: &[Window], known: &[Known], sql_hash: &str) -> Plan {
-    let finished: HashSet<Window> = known
-        .iter()
-        .filter(|known| known.is_finished(sql_hash))
-        .map(|known| known.window)
-        .collect();
-    let (finished, to_build) = windows.iter().partition(|window| finished.contains(window));
-    Plan { to_build, finished }
+    let standing = Standing {
+        known,
+        dirty: &[],
+        upstream: &[],
+        sql_hash,
+    };
+    let (to_build, finished): (Vec<Planned>, Vec<Planned>) =
+        due::sort(windows, standing, Wish::MISSING)
+            .into_iter()
+            .partition(|planned| planned.build);
+    let windows = |planned: Vec<Planned>| planned.iter().map(|planned| planned.window).collect();
+    Plan {
+        to_build: windows(to_build),
+        finished: windows(finished),
+    }
 }
 
 #[cfg(test)]

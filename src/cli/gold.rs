@@ -6,6 +6,7 @@ mod range;
 use chrono::Utc;
 use serde_json::{Value, json};
 
+pub use due::{DueArgs, Look};
 pub use range::RangeArgs;
 
 use super::selection::Selection;
@@ -50,19 +51,20 @@ pub async fn run(args: Args, context: Context) -> Result<Outcome> {
             .advise("`bullion new gold NAME` writes one"));
     }
     // every range is resolved before any SQL
-    let plan: Vec<_> = match args.due.is_given() && !args.range.is_given() {
-        true => jobs.iter().map(|job| (job, None)).collect(),
-        false => {
-            let given = args.range.windows(&jobs)?.into_iter();
-            given.map(|(job, windows)| (job, Some(windows))).collect()
-        }
-    };
+    let plan = ranges(&args.range, &args.due, &jobs)?;
     for (job, windows) in &plan {
         if let (Some(windows), false) = (windows, args.due.is_given()) {
             show_expansion(&context, job, windows);
         }
     }
     let clickhouse = crate::gold::connect(&config, &declared, &context.shutdown).await?;
+    let look = Look {
+        clickhouse: &clickhouse,
+        config: &config,
+        declared: &declared,
+        limits: args.range.limits(),
+        wish: args.due.wish(),
+    };
     let mut told = Told::default();
     for (job, range) in plan {
         if let Some(dependency) = told.failed_dependency(job) {
@@ -77,17 +79,8 @@ pub async fn run(args: Args, context: Context) -> Result<Outcome> {
         let windows = match (args.due.is_given(), range) {
             (false, Some(windows)) => windows,
             (_, range) => {
-                let due = args
-                    .due
-                    .windows(
-                        &clickhouse,
-                        &config,
-                        &declared,
-                        job,
-                        range.as_deref(),
-                        args.range.limits(),
-                    )
-                    .await?;
+                let due = look.at(job, range.as_deref(), &[]).await?;
+                let due = crate::due::to_build(&due);
                 due::show(&context, job, &due);
                 due
             }
@@ -123,6 +116,22 @@ pub async fn run(args: Args, context: Context) -> Result<Outcome> {
         }
     }
     told.outcome(&context)
+}
+
+/// A job with the windows of a range; none where what is due is meant and no range bounds it.
+type Ranged<'j> = (&'j GoldJob, Option<Vec<Window>>);
+
+/// One for each job.
+pub fn ranges<'j>(
+    range: &RangeArgs,
+    due: &DueArgs,
+    jobs: &'j [GoldJob],
+) -> Result<Vec<Ranged<'j>>> {
+    if due.is_given() && !range.is_given() {
+        return Ok(jobs.iter().map(|job| (job, None)).collect());
+    }
+    let given = range.windows(jobs)?.into_iter();
+    Ok(given.map(|(job, windows)| (job, Some(windows))).collect())
 }
 
 /// The expansion, before anything runs.

@@ -2,6 +2,7 @@
 
 mod backfill;
 mod check;
+mod compile;
 mod config;
 mod connectors;
 mod demo;
@@ -9,10 +10,12 @@ mod dlq;
 mod engine;
 mod gold;
 mod ingest;
+mod lineage;
 mod manifest;
 mod migrate;
 mod new;
 pub mod out;
+mod plan;
 mod replay;
 mod resync;
 mod schedule;
@@ -112,6 +115,10 @@ enum Command {
     Verify(verify::Args),
     /// Build a silver table anew from its source, and put it in the old one's place at once
     Resync(resync::Args),
+    /// Print the SQL of a gold job for a window, as it would run
+    Compile(compile::Args),
+    /// Show which windows of gold would be built, why, and what they would read
+    Plan(plan::Args),
     /// Build windows of gold jobs
     Gold(gold::Args),
     /// Many windows of a gold job, or a range of a silver table from its source; started again, it goes on
@@ -122,6 +129,8 @@ enum Command {
     Sql(sql::Args),
     /// Show every setting, and with --origin where its value came from
     Config(config::Args),
+    /// Show what each gold table comes from, by jobs and by columns
+    Lineage(lineage::Args),
     /// Print the gold jobs for other schedulers, as dags/ reads them
     Manifest(manifest::Args),
     /// ClickHouse's engine behind its HTTP interface, in the foreground
@@ -243,9 +252,12 @@ impl Command {
             Command::Replay(args) => replay::run(args, context).await,
             Command::Verify(args) => verify::run(args, context).await,
             Command::Resync(args) => resync::run(args, context).await,
+            Command::Compile(args) => compile::run(args, context).await,
+            Command::Plan(args) => plan::run(args, context).await,
             Command::Gold(args) => gold::run(args, context).await,
             Command::Backfill(args) => backfill::run(args, context).await,
             Command::Schedule(args) => schedule::run(args, context).await,
+            Command::Lineage(args) => lineage::run(args, context).await,
             Command::Manifest(args) => manifest::run(args, context),
             Command::Sql(args) => sql::run(args, context).await,
             Command::Engine(args) => engine::run(args, context).await,

@@ -31,6 +31,7 @@ use crate::window::Window;
 
 pub use repair::{connect, repair};
 pub use run::{Pace, Report, Summary};
+pub use staging::statements;
 pub use work::{Work, ending};
 
 /// One job under its lease, ready to build windows.

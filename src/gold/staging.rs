@@ -5,8 +5,9 @@ use serde::Deserialize;
 
 use super::Session;
 use crate::error::{Error, Kind, Result};
-use crate::job::STAGING_INFIX;
+use crate::job::{GoldJob, STAGING_INFIX, partition_id};
 use crate::ledger::{Contents, Cost};
+use crate::migrate::gold::TargetColumn;
 use crate::migrate::silver::qualified;
 use crate::sink::clickhouse::{ClickHouse, literal, quote};
 use crate::window::Window;
@@ -24,11 +25,49 @@ pub async fn knows_empty_source(clickhouse: &ClickHouse) -> Result<bool> {
     Ok(found > 0)
 }
 
+/// `daily__staging_7_20240331`
+fn staging_name(job: &str, token: u64, partition: &str) -> String {
+    format!("{job}{STAGING_INFIX}{token}_{partition}")
+}
+
+/// Names are quoted and with their databases.
+fn create(staging: &str, cluster_wide: &str, target: &str) -> String {
+    format!("CREATE TABLE {staging}{cluster_wide} AS {target}")
+}
+
+/// By name on both sides: a SELECT whose columns changed places fills the same table.
+fn insert(staging: &str, columns: &[TargetColumn], select: &str) -> String {
+    let columns: Vec<String> = columns.iter().map(|column| quote(&column.name)).collect();
+    let columns = columns.join(", ");
+    format!("INSERT INTO {staging} ({columns}) SELECT {columns} FROM (\n{select}\n)")
+}
+
+/// No holder of a lease has it: the next one drops what is named by it.
+const NOBODYS_TOKEN: u64 = 0;
+
+/// How a build fills its staging table for a window, as statements to run by hand.
+pub fn statements(
+    database: &str,
+    cluster_wide: &str,
+    job: &GoldJob,
+    columns: &[TargetColumn],
+    window: Window,
+) -> [String; 2] {
+    let partition = partition_id(job.calendar, window);
+    let staging = qualified(
+        database,
+        &staging_name(&job.name, NOBODYS_TOKEN, &partition),
+    );
+    let target = qualified(database, &job.name);
+    [
+        create(&staging, cluster_wide, &target),
+        insert(&staging, columns, &job.filled(window)),
+    ]
+}
+
 impl Session<'_> {
-    /// `daily__staging_7_20240331`
     pub(super) fn staging_name(&self, partition: &str) -> String {
-        let token = self.lease.token();
-        format!("{}{STAGING_INFIX}{token}_{partition}", self.job.name)
+        staging_name(&self.job.name, self.lease.token(), partition)
     }
 
     pub(super) fn qualified(&self, table: &str) -> String {
@@ -55,12 +94,8 @@ impl Session<'_> {
     }
 
     pub(super) async fn create_staging(&self, staging: &str) -> Result<()> {
-        let sql = format!(
-            "CREATE TABLE {}{} AS {}",
-            self.qualified(staging),
-            self.cluster_wide,
-            self.qualified(&self.job.name)
-        );
+        let target = self.qualified(&self.job.name);
+        let sql = create(&self.qualified(staging), &self.cluster_wide, &target);
         self.clickhouse.execute(&sql).await
     }
 
@@ -75,18 +110,7 @@ impl Session<'_> {
 
     /// Runs the job's SELECT for one window into staging.
     pub(super) async fn fill(&self, staging: &str, window: Window, query_id: &str) -> Result<Cost> {
-        let columns: Vec<String> = self
-            .columns
-            .iter()
-            .map(|column| quote(&column.name))
-            .collect();
-        let columns = columns.join(", ");
-        // by name on both sides: a SELECT whose columns changed places fills the same table
-        let sql = format!(
-            "INSERT INTO {} ({columns}) SELECT {columns} FROM (\n{}\n)",
-            self.qualified(staging),
-            self.job.sql
-        );
+        let sql = insert(&self.qualified(staging), &self.columns, &self.job.sql);
         let query = self
             .clickhouse
             .client()

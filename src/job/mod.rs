@@ -6,7 +6,7 @@ mod silver;
 use std::path::{Path, PathBuf};
 
 pub use gold::{
-    Audit, Check, Dependency, GoldJob, STAGING, STAGING_INFIX, Severity, WHOLE_TABLE,
+    Audit, Check, Dependency, GoldJob, Reads, STAGING, STAGING_INFIX, Severity, WHOLE_TABLE,
     in_dependency_order, partition_expression, partition_id,
 };
 pub use silver::{

@@ -28,6 +28,7 @@ mod gold;
 #[cfg(feature = "failpoints")]
 mod gold_fence;
 mod gold_grains;
+mod gold_plan;
 mod gold_selection;
 #[cfg(feature = "failpoints")]
 mod gold_swap;
@@ -49,6 +50,7 @@ mod ingest_source;
 mod ingest_start;
 mod keep;
 mod lease;
+mod lineage;
 mod memory;
 mod mongodb;
 mod mysql;

@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
 
-use crate::backfill;
 use crate::cli::{Context, out};
 use crate::config::Config;
 use crate::dirty;
+use crate::due::{self, Planned, Standing, Wish};
 use crate::error::{Error, Kind, Result};
 use crate::job::{GoldJob, Jobs};
 use crate::ledger::Ledger;
@@ -32,36 +32,89 @@ impl DueArgs {
         self.dirty || self.missing
     }
 
-    /// Oldest first; of `range` alone where there is one.
-    pub async fn windows(
+    /// What is built of the windows that are looked at: all of them where neither was given.
+    pub fn wish(&self) -> Wish {
+        match self.is_given() {
+            true => Wish::Due {
+                missing: self.missing,
+                dirty: self.dirty,
+            },
+            false => Wish::Every,
+        }
+    }
+}
+
+/// Where windows are looked for.
+pub struct Look<'a> {
+    pub clickhouse: &'a ClickHouse,
+    pub config: &'a Config,
+    pub declared: &'a Jobs,
+    /// what bounds a search that was given no range
+    pub limits: Limits,
+    pub wish: Wish,
+}
+
+impl Look<'_> {
+    /// Why each window of a job would be built or not, oldest first: those of `range` alone where there is one, else those
+    /// that the ledger knows, as far as they are wished for. `upstream` is what is built before, of jobs that this one reads.
+    pub async fn at(
         &self,
-        clickhouse: &ClickHouse,
-        config: &Config,
-        declared: &Jobs,
         job: &GoldJob,
         range: Option<&[Window]>,
-        limits: Limits,
-    ) -> Result<Vec<Window>> {
-        let ops = &config.clickhouse.ops;
-        let mut due = BTreeSet::new();
-        if self.dirty {
-            let dirty = dirty::windows(clickhouse, ops, declared, job).await?;
-            due.extend(
-                dirty
-                    .into_iter()
-                    .filter(|window| range.is_none_or(|range| range.binary_search(window).is_ok())),
-            );
-        }
-        if self.missing {
-            let ledger = Ledger::new(clickhouse, ops, &job.name);
-            let range = match range {
-                Some(range) => range.to_vec(),
-                None => known_span(&ledger, job, limits).await?,
-            };
-            due.extend(backfill::plan(&ledger, job, &range, false).await?.to_build);
-        }
-        Ok(due.into_iter().collect())
+        upstream: &[Window],
+    ) -> Result<Vec<Planned>> {
+        let ops = &self.config.clickhouse.ops;
+        let ledger = Ledger::new(self.clickhouse, ops, &job.name);
+        let (missing, changes) = match self.wish {
+            Wish::Every => (false, true),
+            Wish::Due { missing, dirty } => (missing, dirty),
+        };
+        let dirty = match changes {
+            true => dirty::windows(self.clickhouse, ops, self.declared, job).await?,
+            false => Vec::new(),
+        };
+        let upstream = match changes && !upstream.is_empty() {
+            true => touched(&ledger, job, upstream).await?,
+            false => Vec::new(),
+        };
+        let windows: BTreeSet<Window> = match range {
+            Some(range) => range.iter().copied().collect(),
+            None => {
+                let span = match missing {
+                    true => known_span(&ledger, job, self.limits).await?,
+                    false => Vec::new(),
+                };
+                span.iter()
+                    .chain(&dirty)
+                    .chain(&upstream)
+                    .copied()
+                    .collect()
+            }
+        };
+        let windows: Vec<Window> = windows.into_iter().collect();
+        let (Some(first), Some(last)) = (windows.first(), windows.last()) else {
+            return Ok(Vec::new());
+        };
+        let standing = Standing {
+            known: &ledger.known(first.from, last.to).await?,
+            dirty: &dirty,
+            upstream: &upstream,
+            sql_hash: &job.sql_hash,
+        };
+        Ok(due::sort(&windows, standing, self.wish))
     }
+}
+
+/// The windows of a job that were built, and lie where others will be.
+async fn touched(ledger: &Ledger, job: &GoldJob, others: &[Window]) -> Result<Vec<Window>> {
+    let seen = ledger.seen().await?.into_iter().map(|seen| seen.window);
+    let overlap = |window: &Window| {
+        let mut others = others.iter();
+        others.any(|other| other.from < window.to && window.from < other.to)
+    };
+    Ok(seen
+        .filter(|window| job.calendar.window_at(window.from) == *window && overlap(window))
+        .collect())
 }
 
 /// Every window from the first to the last that the ledger knows.

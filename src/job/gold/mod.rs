@@ -1,8 +1,10 @@
 //! A gold job: one SELECT per window, the table it fills, and what must hold before readers see it.
 
+mod filled;
 mod order;
 mod partition;
 mod read;
+mod reads;
 mod sql;
 
 use std::time::Duration;
@@ -14,6 +16,7 @@ pub(super) use order::check_dependencies;
 pub use order::in_dependency_order;
 pub use partition::{WHOLE_TABLE, partition_expression, partition_id};
 pub(super) use read::{Declaration, read};
+pub use reads::Reads;
 
 /// One validated pair `jobs/gold/<name>.toml` + `<name>.sql`. The target is `gold.<name>`.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -259,18 +259,18 @@ fn select(declared: &Declaration<'_>, grain: Option<Grain>) -> Option<String> {
             format!("begins with {}; a gold job is one SELECT", found.first_word),
         );
     }
-    for (line, parameter) in &found.parameters {
-        let inner = parameter.trim_matches(['{', '}']);
-        let (name, kind) = inner.split_once(':').unwrap_or((inner, ""));
-        let (name, kind) = (name.trim(), kind.trim());
+    for parameter in &found.parameters {
+        let name = parameter.parameter();
+        let inner = parameter.text.trim_matches(['{', '}']);
+        let kind = inner.split_once(':').map_or("", |(_, kind)| kind.trim());
         if !matches!(name, "from" | "to") {
             fault(
-                *line,
+                parameter.line,
                 format!("unknown parameter `{name}`; a window has `from` and `to`"),
             );
         } else if kind.replace(' ', "") != PARAMETER_TYPE.replace(' ', "") {
             fault(
-                *line,
+                parameter.line,
                 format!(
                     "write {{{name}:{PARAMETER_TYPE}}}: another type would cut the window elsewhere"
                 ),
@@ -278,13 +278,10 @@ fn select(declared: &Declaration<'_>, grain: Option<Grain>) -> Option<String> {
         }
     }
     for name in ["from", "to"] {
-        let used = found.parameters.iter().any(|(_, text)| {
-            let inner = text.trim_start_matches('{').trim_start();
-            inner
-                .split(':')
-                .next()
-                .is_some_and(|found| found.trim() == name)
-        });
+        let used = found
+            .parameters
+            .iter()
+            .any(|parameter| parameter.parameter() == name);
         if !used && grain != Some(Grain::Table) {
             fault(
                 0,

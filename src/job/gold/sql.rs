@@ -2,46 +2,81 @@
 
 /// What stands in one SQL text outside of strings, quoted names and comments.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Outline {
+pub struct Outline<'t> {
     /// statements that hold anything
     pub statements: usize,
     pub first_word: String,
-    /// `{name:Type}` as written, with its line
-    pub parameters: Vec<(usize, String)>,
+    /// `{name:Type}` as written
+    pub parameters: Vec<Token<'t>>,
     /// byte at which the first statement ends
     pub end: usize,
 }
 
-pub fn outline(text: &str) -> Outline {
+pub fn outline(text: &str) -> Outline<'_> {
     let mut outline = Outline::default();
-    let mut line = 1;
     let mut inside_statement = false;
-    let mut rest = text;
-    while let Some(character) = rest.chars().next() {
-        let token = token_length(rest, character);
-        let (whole, after) = rest.split_at(token);
-        let blank = character.is_whitespace() || is_comment(rest);
-        if character == ';' {
+    for token in tokens(text) {
+        if token.text == ";" {
             inside_statement = false;
-        } else if !blank {
-            if !inside_statement {
-                inside_statement = true;
-                outline.statements += 1;
-            }
-            if outline.first_word.is_empty() && character.is_ascii_alphabetic() {
-                outline.first_word = whole.to_ascii_uppercase();
-            }
-            if character == '{' {
-                outline.parameters.push((line, whole.to_owned()));
-            }
-            if outline.statements == 1 {
-                outline.end = text.len() - after.len();
-            }
+            continue;
         }
-        line += whole.matches('\n').count();
-        rest = after;
+        if !inside_statement {
+            inside_statement = true;
+            outline.statements += 1;
+        }
+        if outline.first_word.is_empty()
+            && token.text.starts_with(|c: char| c.is_ascii_alphabetic())
+        {
+            outline.first_word = token.text.to_ascii_uppercase();
+        }
+        if outline.statements == 1 {
+            outline.end = token.at + token.text.len();
+        }
+        if token.text.starts_with('{') {
+            outline.parameters.push(token);
+        }
     }
     outline
+}
+
+/// A word, a string, a quoted name, a parameter, or one sign.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Token<'t> {
+    pub text: &'t str,
+    /// first byte
+    pub at: usize,
+    /// counted from 1
+    pub line: usize,
+}
+
+impl Token<'_> {
+    /// Of a parameter: what stands before its colon.
+    pub fn parameter(&self) -> &str {
+        let inner = self.text.trim_matches(['{', '}']);
+        inner.split(':').next().unwrap_or(inner).trim()
+    }
+}
+
+/// Everything but blanks and comments.
+pub fn tokens(text: &str) -> impl Iterator<Item = Token<'_>> {
+    let (mut at, mut line) = (0, 1);
+    std::iter::from_fn(move || {
+        loop {
+            let rest = text.get(at..)?;
+            let first = rest.chars().next()?;
+            let (whole, _) = rest.split_at(token_length(rest, first));
+            let token = Token {
+                text: whole,
+                at,
+                line,
+            };
+            at += whole.len();
+            line += whole.matches('\n').count();
+            if !first.is_whitespace() && !is_comment(whole) {
+                return Some(token);
+            }
+        }
+    })
 }
 
 fn is_comment(rest: &str) -> bool {
@@ -87,10 +122,12 @@ mod tests {
         let found = outline(text);
         assert_eq!(found.statements, 1);
         assert_eq!(found.first_word, "WITH");
-        assert_eq!(
-            found.parameters,
-            [(3, "{from:DateTime64(3, 'UTC')}".to_owned())]
-        );
+        let [parameter] = found.parameters[..] else {
+            panic!("{found:?}");
+        };
+        assert_eq!((parameter.line, parameter.parameter()), (3, "from"));
+        assert_eq!(parameter.text, "{from:DateTime64(3, 'UTC')}");
+        assert!(text[parameter.at..].starts_with(parameter.text));
         assert!(text[..found.end].ends_with("'UTC')}"));
     }
 

@@ -102,6 +102,22 @@ fn every_fault_of_both_files_is_reported() {
 }
 
 #[test]
+fn a_filled_select_has_the_windows_bounds_in_the_place_of_its_parameters() {
+    let sql = "SELECT '{from:x}', {from:DateTime64(3, 'UTC')} -- {to:y}\n, {to: DateTime64(3,'UTC')} AS t";
+    let job = parsed(TOML, Some(sql)).0.unwrap();
+    // New York's day of 25 hours
+    let window = Window {
+        from: "2024-11-03T04:00:00Z".parse().unwrap(),
+        to: "2024-11-04T05:00:00Z".parse().unwrap(),
+    };
+    assert_eq!(
+        job.filled(window),
+        "SELECT '{from:x}', toDateTime64('2024-11-03 04:00:00.000', 3, 'UTC') -- {to:y}\n, \
+toDateTime64('2024-11-04 05:00:00.000', 3, 'UTC') AS t"
+    );
+}
+
+#[test]
 fn a_whole_table_has_neither_a_time_column_nor_a_lookback_nor_needs_parameters() {
     let toml = "grain = 'table'\norder_by = ['origin']\ntags = ['small', 'daily/now']\n";
     let sql = "SELECT origin, count() AS flights FROM silver.flights GROUP BY origin";

@@ -1,0 +1,111 @@
+//! Which jobs a SELECT reads, by the names that stand in it. Pure: no server is asked.
+
+use std::collections::BTreeSet;
+
+use super::sql::{Token, tokens};
+use super::{Dependency, GoldJob};
+use crate::config;
+use crate::job::Jobs;
+
+/// What stands behind a silver job's name in the names of what `bullion migrate` makes of it.
+const SILVER_SUFFIXES: [&str; 4] = ["", "_versions", "_between", "_times"];
+
+/// What a job says that it reads, and what it reads.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reads {
+    pub jobs: BTreeSet<Dependency>,
+    /// read, and not in `depends_on`
+    pub undeclared: BTreeSet<Dependency>,
+    /// in `depends_on`, and not read
+    pub unread: BTreeSet<Dependency>,
+}
+
+impl Reads {
+    pub fn new(job: &GoldJob, mut jobs: BTreeSet<Dependency>) -> Reads {
+        // its own earlier windows are nothing to wait for
+        jobs.remove(&Dependency::Gold(job.name.clone()));
+        let declared: BTreeSet<Dependency> = job.depends_on.iter().cloned().collect();
+        Reads {
+            undeclared: jobs.difference(&declared).cloned().collect(),
+            unread: declared.difference(&jobs).cloned().collect(),
+            jobs,
+        }
+    }
+
+    /// By the names `database.table` in the SELECT: what a view reads is not seen.
+    pub fn by_names(job: &GoldJob, jobs: &Jobs, names: &config::ClickHouse) -> Reads {
+        let pairs = qualified_names(&job.sql).into_iter();
+        let read = pairs.filter_map(|(database, table)| jobs.job_of(names, &database, &table));
+        Reads::new(job, read.collect())
+    }
+}
+
+impl Jobs {
+    /// The job that a table belongs to.
+    pub fn job_of(
+        &self,
+        names: &config::ClickHouse,
+        database: &str,
+        table: &str,
+    ) -> Option<Dependency> {
+        let gold = self.gold.iter().find(|job| job.name == table);
+        if let (true, Some(job)) = (database == names.gold, gold) {
+            return Some(Dependency::Gold(job.name.clone()));
+        }
+        if database != names.silver {
+            return None;
+        }
+        let stripped = |suffix: &str| {
+            let name = table.strip_suffix(suffix)?;
+            self.silver.iter().find(|job| job.name == name)
+        };
+        let job = SILVER_SUFFIXES.iter().find_map(|suffix| stripped(suffix))?;
+        Some(Dependency::Silver(job.name.clone()))
+    }
+}
+
+/// Every `a.b` of a text: tables, and columns of tables that are called by an alias.
+fn qualified_names(sql: &str) -> BTreeSet<(String, String)> {
+    let tokens: Vec<Token<'_>> = tokens(sql).collect();
+    let pair = |three: &[Token<'_>]| match three {
+        [first, dot, second] if dot.text == "." => Some((name(first)?, name(second)?)),
+        _ => None,
+    };
+    tokens.windows(3).filter_map(pair).collect()
+}
+
+fn name(token: &Token<'_>) -> Option<String> {
+    let first = token.text.chars().next()?;
+    match first {
+        '`' | '"' => {
+            let inner = token.text.strip_prefix(first)?.strip_suffix(first)?;
+            Some(inner.replace('\\', ""))
+        }
+        _ if first.is_alphabetic() || first == '_' => Some(token.text.to_owned()),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_found_outside_of_strings_and_comments_quoted_or_not() {
+        let sql = "-- silver.not\nSELECT o.id, 1.5, 'silver.no' FROM silver.orders_between(from = {from:X}) AS o \
+            JOIN `silver`.\"two words\" USING id, gold . daily /* gold.no */";
+        let found: Vec<String> = qualified_names(sql)
+            .into_iter()
+            .map(|(database, table)| format!("{database}/{table}"))
+            .collect();
+        assert_eq!(
+            found,
+            [
+                "gold/daily",
+                "o/id",
+                "silver/orders_between",
+                "silver/two words"
+            ]
+        );
+    }
+}
