@@ -1,4 +1,13 @@
 //! The ledger: which window was built from which SQL with which result, and every run. It lives where the data lives.
+//!
+//! ```text
+//! ops.windows       the last word on each window, here
+//! ops.runs          each run of each job            run, read by history
+//! ops.run_windows   each window of each run         plan and outcome: run, read by history
+//! ```
+
+mod history;
+mod run;
 
 use chrono::{DateTime, TimeZone, Utc};
 use clickhouse::Row;
@@ -7,6 +16,9 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Kind, Result};
 use crate::sink::clickhouse::{ClickHouse, literal, quote};
 use crate::window::Window;
+
+pub use history::{Outcome, Recorded, lease_name, of_run, recent, windows_of};
+pub use run::{Ending, Run, host};
 
 /// What became of a window. `Swapping` is the only state that a crash can leave behind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,11 +59,17 @@ pub struct Contents {
     pub checksum: u64,
 }
 
-/// What one build cost ClickHouse.
+/// What the SELECT of one build cost ClickHouse, in its own figures.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Cost {
     pub read_rows: u64,
     pub read_bytes: u64,
+    pub written_rows: u64,
+    pub written_bytes: u64,
+    pub query_seconds: f64,
+    /// bytes; few servers say it
+    pub memory: Option<u64>,
+    /// of the whole build until its swap, audits included, by our clock
     pub seconds: f64,
 }
 
@@ -64,6 +82,8 @@ pub struct Entry<'a> {
     pub staging: &'a str,
     pub sql_hash: &'a str,
     pub contents: Contents,
+    /// of the INSERT into staging, in ClickHouse's own logs
+    pub query_id: &'a str,
     pub cost: Cost,
     pub message: &'a str,
     /// when it began to read its input, by ClickHouse's clock in microseconds; nothing where it does not stand, or where
@@ -239,9 +259,11 @@ toUnixTimestamp64Micro(input_at) AS input_at, CAST(recorded_at >= window_to, 'Bo
         let version = token << STEP_BITS | entry.step.min((1 << STEP_BITS) - 1);
         let sql = format!(
             "INSERT INTO {ops}.windows_versions (job, window_from, window_to, state, partition, staging, sql_hash, rows, checksum, \
-read_rows, read_bytes, seconds, message, run_id, token, recorded_at, version, input_at, changed_at) SELECT {job}, \
+read_rows, read_bytes, seconds, message, run_id, token, recorded_at, version, input_at, changed_at, query_id, written_rows, \
+written_bytes, query_seconds, memory) SELECT {job}, \
 fromUnixTimestamp64Milli({from}, 'UTC'), fromUnixTimestamp64Milli({to}, 'UTC'), {state}, {partition}, {staging}, {hash}, \
-{rows}, {checksum}, {read_rows}, {read_bytes}, {seconds}, {message}, {run}, {token}, now64(3), {version}, {input_at}, {changed_at}",
+{rows}, {checksum}, {read_rows}, {read_bytes}, {seconds}, {message}, {run}, {token}, now64(3), {version}, {input_at}, {changed_at}, \
+{query_id}, {written_rows}, {written_bytes}, {query_seconds}, {memory}",
             ops = quote(&self.ops),
             job = literal(&self.job),
             from = int64(entry.window.from),
@@ -259,6 +281,14 @@ fromUnixTimestamp64Milli({from}, 'UTC'), fromUnixTimestamp64Milli({to}, 'UTC'), 
             run = literal(run_id),
             input_at = self.input_at(entry),
             changed_at = self.changed_at(entry),
+            query_id = literal(entry.query_id),
+            written_rows = entry.cost.written_rows,
+            written_bytes = entry.cost.written_bytes,
+            query_seconds = entry.cost.query_seconds,
+            memory = entry
+                .cost
+                .memory
+                .map_or_else(|| "NULL".to_owned(), |bytes| bytes.to_string()),
         );
         insert(&self.clickhouse, &sql).await
     }
@@ -296,86 +326,8 @@ AND window_to = fromUnixTimestamp64Milli({}, 'UTC'))",
     }
 }
 
-/// One execution of one job, as `ops.runs` shows it.
-#[derive(Clone, Debug)]
-pub struct Run {
-    pub id: String,
-    pub job: String,
-    /// gold, backfill, schedule, retry or repair
-    pub command: &'static str,
-    pub scheduled_for: Option<DateTime<Utc>>,
-    pub started_at: DateTime<Utc>,
-}
-
-/// How a run stands or ended.
-#[derive(Clone, Debug, Default)]
-pub struct Ending {
-    pub state: &'static str,
-    pub windows: usize,
-    pub built: usize,
-    pub unchanged: usize,
-    pub failed: usize,
-    pub exit: u8,
-    pub message: String,
-}
-
-impl Run {
-    pub fn new(job: &str, command: &'static str) -> Run {
-        Run {
-            // rises with time, so runs sort by their start
-            id: uuid::Uuid::now_v7().to_string(),
-            job: job.to_owned(),
-            command,
-            scheduled_for: None,
-            started_at: Utc::now(),
-        }
-    }
-
-    /// `finished` is the last word; the one before it says that the run goes on.
-    pub async fn write(
-        &self,
-        clickhouse: &ClickHouse,
-        ops: &str,
-        result: &Ending,
-        finished: bool,
-    ) -> Result<()> {
-        let instant = |at: DateTime<Utc>| format!("fromUnixTimestamp64Milli({}, 'UTC')", int64(at));
-        let sql = format!(
-            "INSERT INTO {ops}.runs_versions (run_id, job, command, state, scheduled_for, started_at, finished_at, windows, built, \
-unchanged, failed, exit, message, host, version) SELECT {id}, {job}, {command}, {state}, {scheduled}, {started}, {ended}, \
-{windows}, {built}, {unchanged}, {failed}, {exit}, {message}, {host}, {version}",
-            ops = quote(ops),
-            id = literal(&self.id),
-            job = literal(&self.job),
-            command = literal(self.command),
-            state = literal(result.state),
-            scheduled = self
-                .scheduled_for
-                .map_or_else(|| "NULL".to_owned(), instant),
-            started = instant(self.started_at),
-            ended = if finished { "now64(3)" } else { "NULL" },
-            windows = result.windows,
-            built = result.built,
-            unchanged = result.unchanged,
-            failed = result.failed,
-            exit = result.exit,
-            message = literal(&result.message),
-            host = literal(&host()),
-            version = u8::from(finished) + 1,
-        );
-        insert(clickhouse, &sql).await
-    }
-}
-
 fn int64(at: DateTime<Utc>) -> String {
     format!("toInt64({})", at.timestamp_millis())
-}
-
-pub fn host() -> String {
-    rustix::system::uname()
-        .nodename()
-        .to_string_lossy()
-        .into_owned()
 }
 
 /// Plain and synchronous: an entry stands when this returns.

@@ -85,14 +85,21 @@ impl Scheduler {
         let windows = job.looking_back(window);
         let mut run = Run::new(&job.name, "schedule");
         run.scheduled_for = Some(fire);
+        let work = Work {
+            job,
+            windows: &windows,
+            pace: Pace(1),
+            run,
+            terminal: false,
+        };
+        let ops = &self.config.clickhouse.ops;
         let label = job.calendar.label(window);
         if let Err(error) = self.wait_for_input(job, window, fire).await {
             if error.kind() == Kind::NotFresh {
                 tracing::warn!(job = job.name, window = label, %error, "gave up waiting");
             }
             let ended = ending(windows.len(), &Err(error));
-            run.write(&self.clickhouse, &self.config.clickhouse.ops, &ended, true)
-                .await?;
+            work.give_up(&self.clickhouse, ops, &ended).await?;
             return match self.shutdown.requested() {
                 Some(signal) => Err(signal.error()),
                 None => Ok(ended),
@@ -113,13 +120,6 @@ impl Scheduler {
             before = windows.len() - 1,
             "building"
         );
-        let work = Work {
-            job,
-            windows: &windows,
-            pace: Pace(1),
-            run,
-            terminal: false,
-        };
         let result = work
             .perform(&self.clickhouse, &self.config, &self.shutdown)
             .await;

@@ -13,7 +13,7 @@ use super::selection::Selection;
 use super::{Context, Outcome, out};
 use crate::error::{Error, Kind, Result};
 use crate::freshness::{self, Freshness};
-use crate::gold::{Pace, Summary, Work};
+use crate::gold::{Pace, Summary, Work, ending};
 use crate::job::{Dependency, GoldJob};
 use crate::ledger::Run;
 use crate::window::Window;
@@ -65,14 +65,19 @@ pub async fn run(args: Args, context: Context) -> Result<Outcome> {
         limits: args.range.limits(),
         wish: args.due.wish(),
     };
-    let mut told = Told::default();
+    // one run, whatever the number of jobs
+    let run = Run::new("", "gold");
+    let mut told = Told::of(&run);
     for (job, range) in plan {
-        if let Some(dependency) = told.failed_dependency(job) {
-            let message = format!(
-                "gold job {} was not built: {dependency} it depends on failed",
-                job.name
-            );
-            told.note(job, Err(Error::new(Kind::WindowsFailed, message)));
+        if let Some(error) = told.failed_dependency(job) {
+            let windows = range.unwrap_or_default();
+            let result = Err(error);
+            let ended = ending(windows.len(), &result);
+            let ops = &config.clickhouse.ops;
+            work(job, &windows, &run)
+                .give_up(&clickhouse, ops, &ended)
+                .await?;
+            told.note(job, result);
             continue;
         }
         // what is due is known only when the jobs before this one are built
@@ -100,13 +105,7 @@ pub async fn run(args: Args, context: Context) -> Result<Outcome> {
                 continue;
             }
         }
-        let work = Work {
-            job,
-            windows,
-            pace: Pace(1),
-            run: Run::new(&job.name, "gold"),
-            terminal: out::is_terminal(),
-        };
+        let work = work(job, windows, &run);
         let result = work.perform(&clickhouse, &config, &context.shutdown).await;
         match result {
             Err(error) if matches!(error.kind(), Kind::Terminated | Kind::Interrupted) => {
@@ -132,6 +131,16 @@ pub fn ranges<'j>(
     }
     let given = range.windows(jobs)?.into_iter();
     Ok(given.map(|(job, windows)| (job, Some(windows))).collect())
+}
+
+fn work<'a>(job: &'a GoldJob, windows: &'a [Window], run: &Run) -> Work<'a> {
+    Work {
+        job,
+        windows,
+        pace: Pace(1),
+        run: run.on(&job.name),
+        terminal: out::is_terminal(),
+    }
 }
 
 /// The expansion, before anything runs.
@@ -160,8 +169,8 @@ pub fn show_expansion(context: &Context, job: &GoldJob, windows: &[Window]) {
 }
 
 /// What is told at the end: a line for each job, and the worst of their exits.
-#[derive(Default)]
 pub struct Told {
+    run: String,
     jobs: Vec<Value>,
     total: Summary,
     failed: Vec<String>,
@@ -169,10 +178,26 @@ pub struct Told {
 }
 
 impl Told {
-    fn failed_dependency<'j>(&self, job: &'j GoldJob) -> Option<&'j Dependency> {
-        job.depends_on.iter().find(
+    pub fn of(run: &Run) -> Told {
+        Told {
+            run: run.id.clone(),
+            jobs: Vec::new(),
+            total: Summary::default(),
+            failed: Vec::new(),
+            errors: Vec::new(),
+        }
+    }
+
+    /// Why a job need not be tried.
+    fn failed_dependency(&self, job: &GoldJob) -> Option<Error> {
+        let dependency = job.depends_on.iter().find(
             |dependency| matches!(dependency, Dependency::Gold(name) if self.failed.contains(name)),
-        )
+        )?;
+        let message = format!(
+            "gold job {} was not built: {dependency} it depends on failed",
+            job.name
+        );
+        Some(Error::new(Kind::WindowsFailed, message))
     }
 
     pub fn note(&mut self, job: &GoldJob, result: Result<Summary>) {
@@ -229,6 +254,7 @@ impl Told {
             _ => ("partial", Kind::WindowsFailed.policy().exit),
         };
         let mut outcome = Outcome::done(status)
+            .with("run", self.run)
             .with("windows", self.total.windows)
             .with("built", self.total.built)
             .with("unchanged", self.total.unchanged)

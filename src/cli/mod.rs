@@ -18,6 +18,7 @@ pub mod out;
 mod plan;
 mod replay;
 mod resync;
+mod runs;
 mod schedule;
 mod selection;
 mod sql;
@@ -125,6 +126,8 @@ enum Command {
     Backfill(backfill::Args),
     /// Build gold jobs by their cron lines, until a signal comes
     Schedule(schedule::Args),
+    /// List runs of gold, or show each window of one with its query and cost
+    Runs(runs::Args),
     /// Ask ClickHouse, the configured one or the demo's, one statement
     Sql(sql::Args),
     /// Show every setting, and with --origin where its value came from
@@ -258,6 +261,7 @@ impl Command {
             Command::Backfill(args) => backfill::run(args, context).await,
             Command::Schedule(args) => schedule::run(args, context).await,
             Command::Lineage(args) => lineage::run(args, context).await,
+            Command::Runs(args) => runs::run(args, context).await,
             Command::Manifest(args) => manifest::run(args, context),
             Command::Sql(args) => sql::run(args, context).await,
             Command::Engine(args) => engine::run(args, context).await,

@@ -6,7 +6,7 @@ use super::{Built, Session};
 use crate::error::{Context as _, Error, Kind, Result};
 use crate::failpoint::{self, Point};
 use crate::job::partition_id;
-use crate::ledger::{Contents, Cost, State};
+use crate::ledger::{Contents, Cost, Entry, State};
 use crate::window::Window;
 
 impl Session<'_> {
@@ -21,10 +21,18 @@ impl Session<'_> {
                 self.job.calendar.label(window)
             )
         };
-        let built = match self.stage(window, &partition, &staging).await {
+        let started = Instant::now();
+        let query_id = self.query_id(&partition);
+        let built = match self
+            .stage(window, &partition, &staging, query_id.clone())
+            .await
+        {
             Ok(built) => built,
             Err(error) => {
-                self.record_failure(window, &partition, &error).await;
+                let mut entry = self.entry(window, failure(&error), &partition);
+                entry.query_id = &query_id;
+                entry.cost.seconds = started.elapsed().as_secs_f64();
+                self.record_failure(entry, &error).await;
                 self.discard(&staging).await;
                 return Err(error.context(doing()));
             }
@@ -41,16 +49,17 @@ impl Session<'_> {
     }
 
     /// Everything before the point of no return: `Swapping` when there is something to swap, else `Unchanged`.
-    async fn stage(&self, window: Window, partition: &str, staging: &str) -> Result<Built> {
+    async fn stage(
+        &self,
+        window: Window,
+        partition: &str,
+        staging: &str,
+        query_id: String,
+    ) -> Result<Built> {
         let started = Instant::now();
         self.lease.check().await?;
         self.drop_table(staging).await?;
         self.create_staging(staging).await?;
-        let query_id = format!(
-            "{}-{partition}-{}",
-            self.run.id,
-            uuid::Uuid::new_v4().simple()
-        );
         let input_at = self.clickhouse.now().await?;
         let cost = self.fill(staging, window, &query_id).await?;
         failpoint::pass(Point::StagingFilled).await;
@@ -69,6 +78,7 @@ impl Session<'_> {
             window,
             state,
             contents,
+            query_id,
             cost: Cost { seconds, ..cost },
             input_at,
         })
@@ -86,6 +96,7 @@ impl Session<'_> {
         let mut entry = self.entry(staged.window, State::Swapping, partition);
         entry.staging = staging;
         entry.contents = staged.contents;
+        entry.query_id = &staged.query_id;
         entry.cost = staged.cost;
         entry.input_at = Some(staged.input_at);
         self.unsettled().insert(staged.window);
@@ -112,6 +123,7 @@ impl Session<'_> {
     async fn record(&self, built: Built, partition: &str) -> Result<Built> {
         let mut entry = self.entry(built.window, built.state, partition);
         entry.contents = built.contents;
+        entry.query_id = &built.query_id;
         entry.cost = built.cost;
         entry.input_at = Some(built.input_at);
         self.write(entry).await?;
@@ -121,16 +133,11 @@ impl Session<'_> {
 
     /// The failure itself is what the caller hears of, so a ledger that cannot be written is only logged. It stays silent
     /// where a swap was cut off before, which somebody still has to redo, and where the window is another owner's by now.
-    async fn record_failure(&self, window: Window, partition: &str, error: &Error) {
-        if self.unsettled().contains(&window) || error.kind() == Kind::LeaseHeld {
+    async fn record_failure(&self, mut entry: Entry<'_>, error: &Error) {
+        if self.unsettled().contains(&entry.window) || error.kind() == Kind::LeaseHeld {
             return;
         }
-        let state = match error.kind() {
-            Kind::AuditBlocked => State::Blocked,
-            _ => State::Failed,
-        };
         let message = error.to_string();
-        let mut entry = self.entry(window, state, partition);
         entry.message = &message;
         if let Err(error) = self.write(entry).await {
             tracing::warn!(job = self.job.name, %error, "cannot write the ledger");
@@ -141,6 +148,14 @@ impl Session<'_> {
         if let Err(error) = self.drop_table(staging).await {
             tracing::warn!(job = self.job.name, table = staging, %error, "cannot drop a staging table; the next run will");
         }
+    }
+}
+
+/// What a window is called that was not built for this reason.
+fn failure(error: &Error) -> State {
+    match error.kind() {
+        Kind::AuditBlocked => State::Blocked,
+        _ => State::Failed,
     }
 }
 

@@ -23,7 +23,7 @@ use crate::config::Config;
 use crate::error::{Context as _, Result};
 use crate::job::GoldJob;
 use crate::lease::Lease;
-use crate::ledger::{Contents, Cost, Entry, Ledger, Run, State};
+use crate::ledger::{Contents, Cost, Entry, Ledger, Run, State, lease_name};
 use crate::migrate;
 use crate::migrate::gold::TargetColumn;
 use crate::sink::clickhouse::ClickHouse;
@@ -36,7 +36,8 @@ pub use work::{Work, ending};
 
 /// One job under its lease, ready to build windows.
 pub struct Session<'a> {
-    clickhouse: &'a ClickHouse,
+    /// every statement bears the run and the job as its `log_comment`
+    clickhouse: ClickHouse,
     /// of gold tables
     database: &'a str,
     cluster_wide: String,
@@ -55,11 +56,13 @@ pub struct Session<'a> {
 }
 
 /// A window that stands as its SELECT says.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Built {
     pub window: Window,
     pub state: State,
     pub contents: Contents,
+    /// of the INSERT into staging
+    pub query_id: String,
     pub cost: Cost,
     /// when its SELECT began to read, by ClickHouse's clock in microseconds: what silver changes later it may lack
     pub input_at: i64,
@@ -76,11 +79,11 @@ impl<'a> Session<'a> {
         let names = &config.clickhouse;
         let ledger = Ledger::new(clickhouse, &names.ops, &job.name);
         let floor = ledger.last_token().await?;
-        let target = format!("{}.{}", names.gold, job.name);
-        let lease = Lease::acquire(&config.lease, &target, floor).await?;
+        let lease = Lease::acquire(&config.lease, &lease_name(config, &job.name), floor).await?;
+        run.bury_others(clickhouse, &names.ops).await?;
         let columns = migrate::gold::verify(clickhouse, &names.gold, job).await;
         let mut session = Session {
-            clickhouse,
+            clickhouse: clickhouse.commented(&format!("bullion {} {}", run.id, job.name)),
             database: &names.gold,
             cluster_wide: clickhouse.on_cluster(),
             job,
@@ -95,6 +98,16 @@ impl<'a> Session<'a> {
         };
         session.recovered = session.recover().await?;
         Ok(session)
+    }
+
+    /// `RUN-JOB-PARTITION-N`: one that is tried again runs beside an earlier one whose answer was lost.
+    fn query_id(&self, partition: &str) -> String {
+        let number = self.steps.fetch_add(1, Ordering::Relaxed);
+        format!("{}-{}-{partition}-{number}", self.run.id, self.job.name)
+    }
+
+    pub fn token(&self) -> u64 {
+        self.lease.token()
     }
 
     /// Frees the target for other writers.
@@ -116,6 +129,7 @@ impl<'a> Session<'a> {
             staging: "",
             sql_hash: &self.job.sql_hash,
             contents: Contents::default(),
+            query_id: "",
             cost: Cost::default(),
             message: "",
             input_at: None,

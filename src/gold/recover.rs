@@ -145,6 +145,8 @@ impl Session<'_> {
                         window: known.window,
                         state: State::Swapping,
                         contents: known.contents,
+                        // it runs no query: what filled this staging is in the ledger of the run that was cut off
+                        query_id: String::new(),
                         cost: Cost::default(),
                         input_at: known.input_at,
                     };

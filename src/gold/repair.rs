@@ -57,16 +57,18 @@ async fn redo(clickhouse: &ClickHouse, config: &Config, job: &GoldJob) -> Result
     let run = Run::new(&job.name, "repair");
     let session = Session::open(clickhouse, config, job, &run).await?;
     let windows = session.recovered.len();
-    session.close().await;
-    if windows == 0 {
-        return Ok(());
+    if windows > 0 {
+        let ended = Ending {
+            state: "done",
+            windows,
+            built: windows,
+            token: session.token(),
+            ..Ending::default()
+        };
+        let ops = &config.clickhouse.ops;
+        run.write(clickhouse, ops, &ended, true).await?;
+        run.keep(clickhouse, ops).await?;
     }
-    let ended = Ending {
-        state: "done",
-        windows,
-        built: windows,
-        ..Ending::default()
-    };
-    run.write(clickhouse, &config.clickhouse.ops, &ended, true)
-        .await
+    session.close().await;
+    Ok(())
 }

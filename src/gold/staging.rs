@@ -1,6 +1,8 @@
 //! The staging tables of a job: named by fencing token, so that a stale owner's can be told and dropped.
 
-use clickhouse::Row;
+use std::time::Duration;
+
+use clickhouse::{QuerySummary, Row};
 use serde::Deserialize;
 
 use super::Session;
@@ -126,16 +128,7 @@ impl Session<'_> {
         let explain = |error| self.clickhouse.explain(error);
         let mut answer = query.fetch_bytes("TabSeparated").map_err(explain)?;
         while answer.next().await.map_err(explain)?.is_some() {}
-        let summary = answer.summary();
-        Ok(Cost {
-            read_rows: summary
-                .and_then(clickhouse::QuerySummary::read_rows)
-                .unwrap_or_default(),
-            read_bytes: summary
-                .and_then(clickhouse::QuerySummary::read_bytes)
-                .unwrap_or_default(),
-            seconds: 0.0,
-        })
+        Ok(answer.summary().map_or_else(Cost::default, cost))
     }
 
     /// A row outside of the window would be swapped into a partition that was never built whole.
@@ -218,6 +211,19 @@ SETTINGS prefer_column_name_to_alias = 1",
         }
         let done = query.execute().await;
         done.map_err(|error| self.clickhouse.explain(error))
+    }
+}
+
+fn cost(summary: &QuerySummary) -> Cost {
+    let nanoseconds = summary.elapsed_ns().unwrap_or_default();
+    Cost {
+        read_rows: summary.read_rows().unwrap_or_default(),
+        read_bytes: summary.read_bytes().unwrap_or_default(),
+        written_rows: summary.written_rows().unwrap_or_default(),
+        written_bytes: summary.written_bytes().unwrap_or_default(),
+        query_seconds: Duration::from_nanos(nanoseconds).as_secs_f64(),
+        memory: summary.memory_usage(),
+        seconds: 0.0,
     }
 }
 

@@ -33,38 +33,49 @@ impl Work<'_> {
         shutdown: &Shutdown,
     ) -> Result<Summary> {
         let ops = &config.clickhouse.ops;
-        let begun = Ending {
-            state: "running",
-            windows: self.windows.len(),
-            ..Ending::default()
+        self.run.plan(clickhouse, ops, self.windows).await?;
+        let opened = tokio::select! {
+            session = Session::open(clickhouse, config, self.job, &self.run) => session,
+            signal = shutdown.wait() => Err(signal.error()),
         };
-        self.run.write(clickhouse, ops, &begun, false).await?;
-        let result = self.build(clickhouse, config, shutdown).await;
-        let ended = ending(self.windows.len(), &result);
-        let written = self.run.write(clickhouse, ops, &ended, true);
-        match tokio::time::timeout(LAST_WORD, written).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => {
-                tracing::warn!(job = self.job.name, %error, "cannot write how the run ended")
+        let session = match opened {
+            Ok(session) => session,
+            Err(error) => {
+                let result = Err(error);
+                let ended = ending(self.windows.len(), &result);
+                self.last_word(clickhouse, ops, &ended).await;
+                return result;
             }
-            Err(_) => tracing::warn!(
-                job = self.job.name,
-                "clickhouse did not take how the run ended in time"
-            ),
-        }
+        };
+        let result = self.build(&session, clickhouse, ops, shutdown).await;
+        let mut ended = ending(self.windows.len(), &result);
+        ended.token = session.token();
+        // before others may build: whoever finds the lease free and no end knows that this process died
+        self.last_word(clickhouse, ops, &ended).await;
+        session.close().await;
         result
+    }
+
+    /// Notes that nothing was built, for a reason met before it came to this job.
+    pub async fn give_up(&self, clickhouse: &ClickHouse, ops: &str, ended: &Ending) -> Result<()> {
+        self.run.plan(clickhouse, ops, self.windows).await?;
+        self.run.write(clickhouse, ops, ended, true).await
     }
 
     async fn build(
         &self,
+        session: &Session<'_>,
         clickhouse: &ClickHouse,
-        config: &Config,
+        ops: &str,
         shutdown: &Shutdown,
     ) -> Result<Summary> {
-        let session = tokio::select! {
-            session = Session::open(clickhouse, config, self.job, &self.run) => session?,
-            signal = shutdown.wait() => return Err(signal.error()),
+        let begun = Ending {
+            state: "running",
+            windows: self.windows.len(),
+            token: session.token(),
+            ..Ending::default()
         };
+        self.run.write(clickhouse, ops, &begun, false).await?;
         let progress = Progress::new(
             &self.job.name,
             "windows",
@@ -75,9 +86,24 @@ impl Work<'_> {
             progress: &progress,
             shutdown,
         };
-        let result = session.run(self.windows, self.pace, report).await;
-        session.close().await;
-        result
+        session.run(self.windows, self.pace, report).await
+    }
+
+    async fn last_word(&self, clickhouse: &ClickHouse, ops: &str, ended: &Ending) {
+        let written = async {
+            self.run.write(clickhouse, ops, ended, true).await?;
+            self.run.keep(clickhouse, ops).await
+        };
+        match tokio::time::timeout(LAST_WORD, written).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                tracing::warn!(job = self.job.name, %error, "cannot write how the run ended")
+            }
+            Err(_) => tracing::warn!(
+                job = self.job.name,
+                "clickhouse did not take how the run ended in time"
+            ),
+        }
     }
 }
 
@@ -108,6 +134,7 @@ pub fn ending(windows: usize, result: &Result<Summary>) -> Ending {
                     .as_ref()
                     .map(ToString::to_string)
                     .unwrap_or_default(),
+                token: 0,
             }
         }
         Err(error) => Ending {

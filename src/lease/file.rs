@@ -65,6 +65,16 @@ impl FileLease {
         Ok(lease)
     }
 
+    /// The token that has the lease now, for those who only look.
+    pub fn held(folder: &Path, target: &str) -> Result<Option<u64>> {
+        if !folder.is_dir() {
+            return Ok(None);
+        }
+        let path = folder.join(target);
+        let token = highest(&path)?;
+        Ok(holder(&path, token)?.map(|_| token))
+    }
+
     pub fn token(&self) -> u64 {
         self.token
     }
@@ -248,11 +258,14 @@ mod tests {
     fn a_lease_has_one_holder_and_its_token_only_rises() {
         let folder = tempfile::tempdir().unwrap();
         let acquire = |ttl, floor| FileLease::acquire(folder.path(), "gold.daily", ttl, floor);
+        let held = || FileLease::held(folder.path(), "gold.daily").unwrap();
+        assert_eq!(held(), None);
         let first = acquire(LONG, 0).unwrap();
-        assert_eq!(first.token(), 1);
+        assert_eq!((first.token(), held()), (1, Some(1)));
         let refused = acquire(LONG, 0).err().unwrap();
         assert_eq!(refused.kind().policy().exit, 75, "{refused}");
         first.release().unwrap();
+        assert_eq!(held(), None);
         assert!(!first.renew().unwrap(), "what was released stays released");
         let second = acquire(LONG, 41).unwrap();
         assert_eq!(second.token(), 42, "above what the ledger has seen");
@@ -265,6 +278,7 @@ mod tests {
         let first = FileLease::acquire(folder.path(), "x", LONG, 0).unwrap();
         // what the kernel does when the process dies: the lock goes, the state stays
         drop(first);
+        assert_eq!(FileLease::held(folder.path(), "x").unwrap(), None);
         assert_eq!(
             FileLease::acquire(folder.path(), "x", LONG, 0)
                 .unwrap()

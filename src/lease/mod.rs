@@ -62,6 +62,14 @@ impl Lease {
         Ok(Lease { held, heartbeat })
     }
 
+    /// The token that has the lease of `target` now, for those who only look.
+    pub async fn held(config: &config::Lease, target: &str) -> Result<Option<u64>> {
+        match &config.place {
+            LeasePlace::File { folder } => FileLease::held(folder, target),
+            LeasePlace::Postgres(postgres) => PostgresLease::held(postgres, target).await,
+        }
+    }
+
     pub fn token(&self) -> u64 {
         match &self.held.place {
             Place::File(lease) => lease.token(),

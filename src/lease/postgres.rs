@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use tokio::sync::Mutex;
+use tokio_postgres::error::SqlState;
 use tokio_postgres::types::ToSql;
 
 use crate::catalog::Source;
@@ -18,6 +19,8 @@ ON CONFLICT (target) DO UPDATE SET token = greatest(held.token, $2::bigint) + 1,
     expires_at = excluded.expires_at
 WHERE held.expires_at <= clock_timestamp() RETURNING token";
 const HOLDER: &str = "SELECT holder FROM bullion_leases WHERE target = $1";
+const HELD: &str =
+    "SELECT token FROM bullion_leases WHERE target = $1 AND expires_at > clock_timestamp()";
 /// A released lease has expired since ever, and is not renewed.
 const RENEW: &str =
     "UPDATE bullion_leases SET expires_at = clock_timestamp() + $3::float8 * interval '1 second'
@@ -65,6 +68,17 @@ impl PostgresLease {
             config: config.clone(),
             ttl,
         })
+    }
+
+    /// The token that has the lease now, for those who only look.
+    pub async fn held(config: &config::Postgres, target: &str) -> Result<Option<u64>> {
+        let source = Source::connect(config).await?;
+        match source.client.query_opt(HELD, &[&target]).await {
+            Ok(row) => Ok(row.map(|row| u64::try_from(row.get::<_, i64>(0)).unwrap_or_default())),
+            // nobody ever took one
+            Err(error) if error.code() == Some(&SqlState::UNDEFINED_TABLE) => Ok(None),
+            Err(error) => Err(source.explain(error)),
+        }
     }
 
     pub fn token(&self) -> u64 {

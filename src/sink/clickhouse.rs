@@ -69,6 +69,15 @@ impl ClickHouse {
         &self.client
     }
 
+    /// The same, and every statement bears this in ClickHouse's own logs.
+    #[must_use]
+    pub fn commented(&self, comment: &str) -> ClickHouse {
+        ClickHouse {
+            client: self.client.clone().with_setting("log_comment", comment),
+            ..self.clone()
+        }
+    }
+
     /// ` ON CLUSTER x`, or nothing.
     pub fn on_cluster(&self) -> String {
         let quoted = self.cluster.as_deref().map(quote);

@@ -29,6 +29,7 @@ mod gold;
 mod gold_fence;
 mod gold_grains;
 mod gold_plan;
+mod gold_runs;
 mod gold_selection;
 #[cfg(feature = "failpoints")]
 mod gold_swap;

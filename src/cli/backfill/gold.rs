@@ -41,12 +41,12 @@ pub(super) async fn run(
         run: Run::new(&job.name, "backfill"),
         terminal: out::is_terminal(),
     };
+    let mut told = Told::of(&work.run);
     // with nothing left to build a window that a crash left in mid-swap is still repaired
     let result = work.perform(&clickhouse, &config, &context.shutdown).await;
     match result {
         Err(error) if matches!(error.kind(), Kind::Terminated | Kind::Interrupted) => Err(error),
         result => {
-            let mut told = Told::default();
             told.note(job, result);
             let outcome = told.outcome(&context)?;
             Ok(outcome.with("finished_before", plan.finished.len()))
