@@ -225,6 +225,7 @@ pub fn listing(system: System) -> Vec<Listed> {
                     unsigned: *unsigned,
                     precision: *precision,
                     scale: *scale,
+                    has_comma: false,
                 };
                 listed(
                     source,

@@ -1,6 +1,7 @@
 //! Looking at a source database: its tables, their keys, and whether logical replication can work.
 
 mod connect;
+mod database;
 mod listing;
 mod mysql;
 mod replication;
@@ -9,6 +10,7 @@ mod table;
 mod types;
 
 pub use connect::{Source, refused};
+pub use database::Database;
 pub use listing::{Listed, listing};
 pub use mysql::{MysqlSource, MysqlType};
 pub use replication::{Publication, Replication, Slot};

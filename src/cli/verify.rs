@@ -5,7 +5,8 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 use super::{Context, Outcome, out};
-use crate::catalog::TableName;
+use crate::catalog::{System, TableName};
+use crate::config::Config;
 use crate::document::parse_duration;
 use crate::error::{Error, Kind, Result};
 use crate::job::SilverJob;
@@ -27,7 +28,10 @@ pub struct Args {
     /// The source table, in the database of postgres.url [default: the last two parts of the job's topic]
     #[arg(long, value_name = "SCHEMA.TABLE")]
     from_postgres: Option<String>,
-    /// Percent of the source's pages; rows that only silver has are not looked for
+    /// The source table, in the MySQL or MariaDB of mysql.url [default: where only mysql.url is set]
+    #[arg(long, value_name = "DATABASE.TABLE", conflicts_with = "from_postgres")]
+    from_mysql: Option<String>,
+    /// Percent of the source's pages, of MySQL's rows; rows that only silver has are not looked for
     #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(1..=100))]
     sample: Option<u8>,
     /// How long a key stays different before it is reported: ms, s, m, h
@@ -48,8 +52,14 @@ const PRINTED: usize = 100;
 pub async fn run(args: Args, context: Context) -> Result<Outcome> {
     let (config, jobs) = context.declarations()?;
     let job = jobs.one_silver(&args.job)?;
+    let given = args.from_postgres.as_deref().or(args.from_mysql.as_deref());
     let request = Request {
-        table: table_of(&job, args.from_postgres.as_deref())?,
+        system: system_of(
+            &config,
+            args.from_postgres.is_some(),
+            args.from_mysql.is_some(),
+        ),
+        table: table_of(&job, given)?,
         job,
         sample: args.sample,
         patience: args.patience,
@@ -67,6 +77,15 @@ pub async fn run(args: Args, context: Context) -> Result<Outcome> {
         Some(error) => outcome.failed(&error),
         None => outcome,
     })
+}
+
+/// The one that is named; else the one that is configured, PostgreSQL where both are.
+fn system_of(config: &Config, postgres: bool, mysql: bool) -> System {
+    let only_mysql = config.postgres.url.is_none() && config.mysql.url.is_some();
+    match mysql || (only_mysql && !postgres) {
+        true => System::Mysql,
+        false => System::Postgres,
+    }
 }
 
 /// The job's own where it names one; else Debezium's topics end with schema and table.
@@ -93,18 +112,22 @@ pub fn table_of(job: &SilverJob, given: Option<&str>) -> Result<TableName> {
                 "job {}: topic {} does not tell the source table",
                 job.name, job.topic
             );
-            Err(Error::new(Kind::Usage, message).advise("name it: --from-postgres schema.table"))
+            Err(Error::new(Kind::Usage, message)
+                .advise("name it: --from-postgres schema.table, or --from-mysql database.table"))
         }
     }
 }
 
 fn show(job: &SilverJob, report: &Report) {
     out::line(format!(
-        "{}: {} rows of {} at {} held against silver in {} ranges, {:.1} s",
+        "{}: {} rows of {}{} held against silver in {} ranges, {:.1} s",
         job.name,
         report.rows,
         report.table,
-        position(report.lsn),
+        report
+            .position
+            .as_ref()
+            .map_or_else(String::new, |at| format!(" at {at}")),
         report.ranges,
         report.seconds
     ));
@@ -187,11 +210,6 @@ fn line(difference: &Difference) -> String {
     }
 }
 
-/// As PostgreSQL writes a position in its log.
-pub fn position(lsn: i64) -> String {
-    format!("{:X}/{:X}", lsn >> 32, lsn & 0xffff_ffff)
-}
-
 fn outcome(job: &SilverJob, report: &Report) -> Outcome {
     let differences: Vec<Value> = report.differences.iter().map(told).collect();
     let left_out: Vec<&str> = report
@@ -207,7 +225,7 @@ fn outcome(job: &SilverJob, report: &Report) -> Outcome {
     let mut outcome = Outcome::done(status)
         .with("job", job.name.as_str())
         .with("table", report.table.to_string())
-        .with("lsn", position(report.lsn))
+        .with("position", report.position.clone())
         .with("rows", report.rows)
         .with("ranges", report.ranges)
         .with("in_flight", report.in_flight)

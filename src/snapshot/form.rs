@@ -1,11 +1,11 @@
-//! One cell of PostgreSQL as JSON: the value as Debezium sends it, in the spelling that this module's columns are read by.
+//! One cell of a source row as JSON: the value as Debezium sends it, in the spelling that this module's columns are read by.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use super::array;
 
-/// How the text that PostgreSQL writes for a value becomes JSON.
+/// How the text that the source writes for a value becomes JSON.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Form {
     /// it is JSON already: whole numbers, arrays of pgvector
@@ -21,6 +21,8 @@ pub(super) enum Form {
     Iso,
     /// `\x…`
     Base64,
+    /// the bytes themselves
+    Bytes,
     /// `0101`, the highest bit first; Debezium sends bytes, the lowest first, without zeros at the end
     Bits,
     Array(Box<Form>),
@@ -55,6 +57,7 @@ impl Form {
             Form::Text => string(cell, out),
             Form::Iso => iso(cell, out),
             Form::Base64 => base64(&unhex(cell.strip_prefix(b"\\x").ok_or(Odd)?)?, out),
+            Form::Bytes => base64(cell, out),
             Form::Bits => base64(&bits(cell)?, out),
             Form::Array(element) => array::write(cell, element, out)?,
         }

@@ -2,7 +2,8 @@
 //! of its text. What arrives is what Debezium would have sent, so the job's own decoder decides what is stored.
 
 use super::form::{Form, Odd};
-use crate::catalog::{SourceType, Table};
+use super::mysql;
+use crate::catalog::{SourceType, System, Table, TableName};
 use crate::column::{Key, KeyColumns, Type};
 use crate::error::{Error, Kind, Result};
 use crate::job::{Column, Encoding, Format, NewColumnPolicy, SilverJob};
@@ -16,9 +17,10 @@ pub struct Reading {
     pub key: KeyColumns,
     /// columns whose stored text depends on the connector and is not known here, so that they are not read or not compared
     pub left_out: Vec<LeftOut>,
-    table: String,
-    cells: Vec<Cell>,
-    key_parts: Vec<KeyPart>,
+    pub(super) place: TableName,
+    pub(super) table: String,
+    pub(super) cells: Vec<Cell>,
+    pub(super) key_parts: Vec<KeyPart>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,24 +32,32 @@ pub struct LeftOut {
     pub readable: bool,
 }
 
-struct Cell {
+pub(super) struct Cell {
     /// `"name":`
     name: Vec<u8>,
     /// name in silver
     column: String,
     /// an UPDATE that leaves it alone may not send it
     toastable: bool,
-    expression: String,
+    pub(super) expression: String,
     form: Form,
 }
 
-struct KeyPart {
-    column: String,
-    /// as PostgreSQL spells it, to ask for a key with
+pub(super) struct KeyPart {
+    pub(super) column: String,
+    /// its type as the source spells it, to ask for a key with
     spelled: String,
     /// ascending by these is ascending in ClickHouse
-    order: Vec<String>,
-    is_bytes: bool,
+    pub(super) order: Vec<String>,
+    pub(super) asked_by: Asked,
+}
+
+/// What a key's value is when it is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Asked {
+    Bytes,
+    Text,
+    Number,
 }
 
 impl Reading {
@@ -61,16 +71,24 @@ impl Reading {
                 Error::new(Kind::Mismatch, message).advise("give the source table a primary key")
             );
         }
+        let quote = match table.system {
+            System::Postgres => identifier,
+            System::Mysql => mysql::identifier,
+        };
         let mut reading = Reading {
             job: as_envelope(job),
             key_job: as_envelope(job),
             key: KeyColumns::of(job),
             left_out: Vec::new(),
+            place: table.name.clone(),
             table: format!(
                 "{}{}.{} AS t",
-                if table.partitioned { "" } else { "ONLY " },
-                identifier(&table.name.schema),
-                identifier(&table.name.table)
+                match table.system {
+                    System::Postgres if !table.partitioned => "ONLY ",
+                    _ => "",
+                },
+                quote(&table.name.schema),
+                quote(&table.name.table)
             ),
             cells: Vec::new(),
             key_parts: Vec::new(),
@@ -92,7 +110,11 @@ impl Reading {
                     .push(leave("the source has no such column", false));
                 continue;
             };
-            let Some(read) = read(&found.kind, column) else {
+            let read = match &found.kind {
+                SourceType::Mysql(kind) => mysql::read(kind, found.nullable, column),
+                kind => read(kind, column),
+            };
+            let Some(read) = read else {
                 reading.left_out.push(leave(UNKNOWN_TEXT, false));
                 continue;
             };
@@ -102,7 +124,7 @@ impl Reading {
             if let Some(why) = read.not_compared.or(by_path) {
                 reading.left_out.push(leave(why, true));
             }
-            let quoted = format!("t.{}", identifier(&column.source));
+            let quoted = format!("t.{}", quote(&column.source));
             reading.cells.push(Cell {
                 name: format!("{}:", serde_json::Value::from(column.source.as_str())).into_bytes(),
                 column: column.name.clone(),
@@ -142,15 +164,26 @@ impl Reading {
                 );
                 return Err(Error::new(Kind::Mismatch, message));
             };
-            reading.key_parts.push(KeyPart {
-                column: format!("t.{}", identifier(field)),
-                spelled: found.spelled.clone(),
-                order: order(
-                    &found.kind,
-                    &column.kind,
-                    &format!("t.{}", identifier(field)),
+            let quoted = format!("t.{}", quote(field));
+            let (order, is_bytes) = match &found.kind {
+                SourceType::Mysql(kind) => (
+                    mysql::order(kind, &column.kind, &quoted),
+                    mysql::is_bytes(kind),
                 ),
-                is_bytes: is_named(&found.kind, &["bytea"]),
+                kind => (
+                    order(kind, &column.kind, &quoted),
+                    is_named(kind, &["bytea"]),
+                ),
+            };
+            reading.key_parts.push(KeyPart {
+                column: quoted,
+                spelled: found.spelled.clone(),
+                order,
+                asked_by: match innermost(&column.kind) {
+                    _ if is_bytes => Asked::Bytes,
+                    Type::String => Asked::Text,
+                    _ => Asked::Number,
+                },
             });
         }
         reading.job.columns = columns;
@@ -249,11 +282,11 @@ impl Reading {
                 .zip(&self.key_parts)
                 .zip(&key.0)
             {
-                column.push(match part.is_bytes {
-                    true => bytes
+                column.push(match part.asked_by {
+                    Asked::Bytes => bytes
                         .iter()
                         .fold("\\x".to_owned(), |text, byte| format!("{text}{byte:02x}")),
-                    false => text,
+                    Asked::Text | Asked::Number => text,
                 });
             }
         }
@@ -317,15 +350,15 @@ pub(crate) fn as_envelope(job: &SilverJob) -> SilverJob {
 
 const UNKNOWN_TEXT: &str = "how the connector spells this type is not known here";
 
-struct Read {
+pub(super) struct Read {
     /// `{}` is the column
-    expression: &'static str,
-    form: Form,
-    encoding: Encoding,
-    not_compared: Option<&'static str>,
+    pub(super) expression: &'static str,
+    pub(super) form: Form,
+    pub(super) encoding: Encoding,
+    pub(super) not_compared: Option<&'static str>,
 }
 
-const PLAIN: &str = "{}";
+pub(super) const PLAIN: &str = "{}";
 /// Every field, as Debezium's `interval.handling.mode=string` has it.
 const INTERVAL: &str = "CASE WHEN {} IS NOT NULL THEN format('P%sY%sM%sDT%sH%sM%sS', extract(year FROM {}), extract(month FROM {}), \
 extract(day FROM {}), extract(hour FROM {}), extract(minute FROM {}), trim_scale(extract(second FROM {}))) END";
@@ -336,14 +369,6 @@ const DAYS: &str = "({} - date '1970-01-01')";
 /// How a column of this type is read for a column of the job; `None` where what Debezium sends cannot be known.
 fn read(kind: &SourceType, column: &Column) -> Option<Read> {
     let target = innermost(&column.kind);
-    let with = |expression, form, encoding| {
-        Some(Read {
-            expression,
-            form,
-            encoding,
-            not_compared: None,
-        })
-    };
     let SourceType::Scalar {
         name,
         is_enum,
@@ -357,14 +382,7 @@ fn read(kind: &SourceType, column: &Column) -> Option<Read> {
         return with(PLAIN, Form::Text, keep);
     }
     let is_text = matches!(target, Type::String);
-    let is_time = matches!(
-        target,
-        Type::Date
-            | Type::Date32
-            | Type::DateTime { .. }
-            | Type::DateTime64 { .. }
-            | Type::Time64 { .. }
-    );
+    let is_time = is_time(target);
     let is_float = matches!(target, Type::Float32 | Type::Float64);
     let is_decimal = matches!(target, Type::Decimal { .. });
     let is_number = !is_text && !is_time && !is_float && !is_decimal;
@@ -399,6 +417,26 @@ fn read(kind: &SourceType, column: &Column) -> Option<Read> {
         "vector" | "halfvec" => with(PLAIN, Form::Raw, keep),
         _ => None,
     }
+}
+
+pub(super) fn with(expression: &'static str, form: Form, encoding: Encoding) -> Option<Read> {
+    Some(Read {
+        expression,
+        form,
+        encoding,
+        not_compared: None,
+    })
+}
+
+pub(super) fn is_time(target: &Type) -> bool {
+    matches!(
+        target,
+        Type::Date
+            | Type::Date32
+            | Type::DateTime { .. }
+            | Type::DateTime64 { .. }
+            | Type::Time64 { .. }
+    )
 }
 
 fn array(kind: &SourceType, column: &Column) -> Option<Read> {
@@ -437,7 +475,7 @@ fn array(kind: &SourceType, column: &Column) -> Option<Read> {
     })
 }
 
-fn innermost(kind: &Type) -> &Type {
+pub(super) fn innermost(kind: &Type) -> &Type {
     match kind {
         Type::Nullable(inner) | Type::LowCardinality(inner) => innermost(inner),
         other => other,

@@ -8,7 +8,7 @@ pub struct Stamping<'a> {
     pub reading: &'a Reading,
     /// read before the snapshot was opened
     pub ends: &'a Ends,
-    pub lsn: i64,
+    pub lsn: Option<i64>,
     pub time: i64,
     /// ingest has read everything below the ends, so that a key which silver does not know has had no change there
     pub caught_up: bool,
@@ -81,7 +81,7 @@ impl Stamping<'_> {
                         version: stamp.version,
                         deleted: true,
                         size: 0,
-                        lsn: Some(self.lsn),
+                        lsn: self.lsn,
                         tx_id: None,
                         source_time: Some(self.time),
                     },

@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 pub use repair::Repaired;
 use scan::Suspects;
 
-use crate::catalog::{Source, TableName};
+use crate::catalog::{Database, System, TableName};
 use crate::column::{Key, Type};
 use crate::config::Config;
 use crate::error::{Error, Kind, Result};
@@ -35,6 +35,8 @@ use crate::snapshot::{Behind, LeftOut, Reading, Snapshot};
 /// What `bullion verify` is asked to do.
 pub struct Request {
     pub job: SilverJob,
+    /// whose table it is
+    pub system: System,
     pub table: TableName,
     /// only so many percent of the source's pages, and no search for rows that only silver has
     pub sample: Option<u8>,
@@ -45,8 +47,8 @@ pub struct Request {
 
 pub struct Report {
     pub table: TableName,
-    /// the source's position in its log when the rows were read
-    pub lsn: i64,
+    /// the source's position in its log when the rows were read, where it tells one
+    pub position: Option<String>,
     pub rows: u64,
     pub ranges: u64,
     pub differences: Vec<Difference>,
@@ -96,7 +98,7 @@ struct Sides<'a> {
     /// with what its table has beyond its file
     job: &'a SilverJob,
     clickhouse: &'a ClickHouse,
-    source: &'a Source,
+    source: &'a Database,
     reading: &'a Reading,
     stored: Stored<'a>,
     request: &'a Request,
@@ -107,7 +109,7 @@ pub async fn run(config: &Config, request: &Request) -> Result<Report> {
     let clickhouse = ClickHouse::connect(&config.clickhouse).await?;
     let silver = &config.clickhouse.silver;
     let job = &evolved::verified(&clickhouse, silver, &request.job).await?;
-    let source = Source::connect(&config.postgres).await?;
+    let mut source = Database::connect(config, request.system).await?;
     let table = source.table(&request.table).await?;
     let reading = Reading::new(job, &table)?;
     let name = qualified(silver, &table_name(job));
@@ -120,8 +122,8 @@ pub async fn run(config: &Config, request: &Request) -> Result<Report> {
         stored: Stored::new(&clickhouse, name, &reading.key, compared(&reading)),
         request,
     };
-    let snapshot = Snapshot::open(&source, &reading).await?;
-    let lsn = snapshot.lsn;
+    let snapshot = Snapshot::of(&source, &reading).await?;
+    let position = snapshot.position.clone();
     let mut suspects = Suspects::default();
     let scanned = match request.sample {
         None => scan::all(&sides, &snapshot, &mut suspects).await?,
@@ -130,7 +132,7 @@ pub async fn run(config: &Config, request: &Request) -> Result<Report> {
     // the rest of a scan that was cut short is still on its way over the first connection
     let fresh;
     let source = if suspects.cut {
-        fresh = Source::connect(&config.postgres).await?;
+        fresh = Database::connect(config, request.system).await?;
         &fresh
     } else {
         snapshot.close().await?;
@@ -158,7 +160,7 @@ pub async fn run(config: &Config, request: &Request) -> Result<Report> {
     };
     Ok(Report {
         table: request.table.clone(),
-        lsn,
+        position,
         rows: scanned.rows,
         ranges: scanned.ranges,
         differences: settled.differences.into_iter().map(shown).collect(),

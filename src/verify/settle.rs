@@ -135,7 +135,7 @@ impl Settled {
 
 async fn look(sides: &Sides<'_>, keys: &[Key]) -> Result<Vec<(Key, Look)>> {
     let mut looked = Vec::with_capacity(keys.len());
-    let snapshot = Snapshot::open(sides.source, sides.reading).await?;
+    let snapshot = Snapshot::of(sides.source, sides.reading).await?;
     for keys in keys.chunks(KEYS_AT_ONCE) {
         let mut sights: BTreeMap<Key, Sight> = BTreeMap::new();
         let chunk = snapshot.rows_of(keys).await?;

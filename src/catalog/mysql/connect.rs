@@ -56,6 +56,12 @@ and BULLION_MYSQL_PASSWORD; `?require_ssl=true` asks for TLS",
         })
     }
 
+    /// Another connection to the same server, for what one connection cannot do beside.
+    pub(crate) async fn again(&self) -> Result<Conn> {
+        let connected = Conn::new(self.connection.opts().clone()).await;
+        connected.map_err(|error| self.explain(error))
+    }
+
     pub(crate) fn explain(&self, error: mysql_async::Error) -> Error {
         explain(&self.place, error)
     }

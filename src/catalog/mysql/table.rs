@@ -77,6 +77,8 @@ impl MysqlSource {
                         unsigned: spelled.contains("unsigned") || spelled.contains("zerofill"),
                         precision,
                         scale,
+                        // labels are quoted, and commas stand between them
+                        has_comma: spelled.replace("','", "").contains(','),
                     }),
                     spelled,
                     nullable,

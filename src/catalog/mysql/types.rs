@@ -16,6 +16,8 @@ pub struct MysqlType {
     /// digits of a number, bits of a bit field
     pub precision: u32,
     pub scale: u32,
+    /// a label of an `enum` has a comma in it
+    pub has_comma: bool,
 }
 
 /// MySQL counts time in microseconds.
@@ -130,6 +132,7 @@ mod tests {
                 unsigned,
                 precision,
                 scale,
+                has_comma: false,
             };
             match map(&kind, nullable) {
                 Mapped::To { kind, encoding, .. } => format!("{kind} {}", encoding.as_str()),
