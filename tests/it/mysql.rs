@@ -12,6 +12,9 @@ const STREAMED: usize = 1_000;
 /// Added to a key that changes.
 const MOVED: usize = 10_000;
 
+/// Cases whose text in MariaDB is not what Debezium sends.
+const NOT_COMPARED: [&str; 0] = [];
+
 #[tokio::test(flavor = "multi_thread")]
 async fn every_type_of_mariadb_arrives_as_it_is() {
     values_arrive("mysql_plain", &[]).await;
@@ -61,6 +64,16 @@ async fn values_arrive(name: &str, settings: &[(&str, &str)]) {
     source.run(&moved).await;
     assert_same(&project, &mut source, "updates, deletes, changes of key").await;
 
+    // the same by checksums: what the product itself compares, and what it says it cannot
+    let verified = project.succeed(&["verify", "types", "--patience", "1s", "--output", "json"]);
+    let expected = both(|case| NOT_COMPARED.contains(&case.name));
+    assert_eq!(
+        verified.json()["not_compared"],
+        serde_json::json!(expected),
+        "{}",
+        verified.text()
+    );
+
     // MySQL's changes have a position in the binary log, which is no LSN
     let sql = format!(
         "SELECT countIf(_lsn IS NOT NULL), countIf(_source_time IS NULL) FROM {name}_silver.types"
@@ -108,8 +121,13 @@ fn update(id: usize, turn: usize) -> String {
 }
 
 fn columns() -> Vec<String> {
+    both(|_| true)
+}
+
+/// The two columns of each such case.
+fn both(which: fn(&&Case) -> bool) -> Vec<String> {
     let twins = |case: &Case| ["", "_or_null"].map(|twin| format!("{}{twin}", case.name));
-    CASES.iter().flat_map(twins).collect()
+    CASES.iter().filter(which).flat_map(twins).collect()
 }
 
 fn spelled(side: usize) -> String {

@@ -1,5 +1,7 @@
 //! Silver held against its source, and repaired: `bullion verify`, on real parts.
 
+mod mysql;
+
 use serde_json::Value;
 
 use crate::support::kafka::{Topic, change, key};
