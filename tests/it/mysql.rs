@@ -13,7 +13,7 @@ const STREAMED: usize = 1_000;
 const MOVED: usize = 10_000;
 
 /// Cases whose text in MariaDB is not what Debezium sends.
-const NOT_COMPARED: [&str; 0] = [];
+const NOT_COMPARED: [&str; 5] = ["single", "single_2", "place", "outline", "shape"];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_type_of_mariadb_arrives_as_it_is() {

@@ -17,6 +17,7 @@ const MICROS: &str = "TIMESTAMPDIFF(MICROSECOND, '1970-01-01', {})";
 /// Of a time of day, which goes beyond 24 hours and below zero.
 const SPAN_MICROS: &str =
     "TIMESTAMPDIFF(MICROSECOND, '1970-01-01', ADDTIME('1970-01-01 00:00:00.000000', {}))";
+/// As a number: a text has the zeros of `ZEROFILL` and of a year before 1000, which are no JSON.
 const NUMBER: &str = "{} + 0";
 const DIGITS: &str = "BIN({})";
 
@@ -35,9 +36,10 @@ pub(in crate::snapshot) fn read(kind: &MysqlType, nullable: bool, column: &Colum
     match kind.name.as_str() {
         "tinyint" if *target == Type::Bool => with(PLAIN, Form::Bool, keep),
         // whatever `bigint.unsigned.handling.mode` makes of it
-        "bigint" => with(PLAIN, Form::Raw, Encoding::Plain),
-        "tinyint" | "smallint" | "mediumint" | "int" | "year" => with(PLAIN, Form::Raw, keep),
-        "double" => with(PLAIN, Form::Raw, keep),
+        "bigint" => with(NUMBER, Form::Raw, Encoding::Plain),
+        "tinyint" | "smallint" | "mediumint" | "int" | "year" | "double" => {
+            with(NUMBER, Form::Raw, keep)
+        }
         "float" => but(
             "a connector's snapshot has six digits of it, its changes have all",
             with("CAST({} AS DOUBLE)", Form::Raw, keep),

@@ -3,17 +3,6 @@
 use super::{differences, verify};
 use crate::support::{Engine, MariaDb, PATIENCE, Project, wait_for};
 
-const ORDERS: &str = r#"
-topic = "{topic}"
-key = ["region", "id"]
-[columns]
-region = "String"
-id = "UInt64"
-amount = "Decimal(10, 2)"
-note = "Nullable(String)"
-at = "DateTime64(6, 'UTC')"
-"#;
-
 #[tokio::test(flavor = "multi_thread")]
 async fn what_differs_from_mariadb_is_named_and_repaired_and_later_changes_win() {
     let name = "verify_mariadb";
@@ -36,11 +25,9 @@ async fn what_differs_from_mariadb_is_named_and_repaired_and_later_changes_win()
         .await;
     source.publish(&["orders"], &[]).await;
     project.set("BULLION_MYSQL_URL", &source.url());
-    let topic = format!("{0}.{0}.orders", source.name);
-    project.write(
-        "jobs/silver/orders.toml",
-        &ORDERS.replace("{topic}", &topic),
-    );
+    let prefix = source.name.as_str();
+    let new = ["new", "silver", "orders", "--from-mysql", "orders"];
+    project.succeed(&[&new[..], &["--topic-prefix", prefix]].concat());
     project.succeed(&["migrate"]);
     let arrived = async |what: &str, sql: &str, wanted: u64| {
         wait_for(what, PATIENCE, || async {
