@@ -6,7 +6,7 @@
 use chrono::{DateTime, Utc};
 
 use super::Reading;
-use super::reading::identifier;
+use super::postgres::identifier;
 use crate::catalog::{SourceType, Table};
 use crate::error::{Error, Kind, Result};
 

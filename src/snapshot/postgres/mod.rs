@@ -1,5 +1,8 @@
 //! Rows of PostgreSQL: `COPY` in a repeatable-read transaction, or a join with the keys that are asked for.
 
+mod columns;
+mod query;
+
 use std::pin::Pin;
 
 use bytes::{Buf, Bytes};
@@ -12,6 +15,8 @@ use super::making::{Chunk, Making};
 use crate::catalog::Source;
 use crate::column::Key;
 use crate::error::Result;
+pub(super) use columns::{is_bytes, order, read};
+pub(super) use query::identifier;
 
 /// Whatever the server's own settings are, these decide how it spells values; nothing is written.
 const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
