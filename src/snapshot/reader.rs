@@ -115,10 +115,7 @@ impl<'a> Snapshot<'a> {
                 postgres::look_up(source, self.reading, keys, &mut making).await?;
                 Ok(making.chunk())
             }
-            Of::Mysql(transaction) => {
-                transaction.look_up(keys, &mut making).await?;
-                Ok(mysql::only(making.chunk(), self.reading, keys))
-            }
+            Of::Mysql(transaction) => transaction.look_up(keys, making).await,
         }
     }
 

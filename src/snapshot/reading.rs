@@ -17,6 +17,10 @@ pub struct Reading {
     pub key: KeyColumns,
     /// columns whose stored text depends on the connector and is not known here, so that they are not read or not compared
     pub left_out: Vec<LeftOut>,
+    #[cfg_attr(
+        not(feature = "mysql"),
+        expect(dead_code, reason = "MySQL is asked for the table's engine")
+    )]
     pub(super) place: TableName,
     pub(super) table: String,
     pub(super) cells: Vec<Cell>,

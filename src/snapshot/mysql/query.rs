@@ -6,11 +6,6 @@ use super::super::Reading;
 use super::super::reading::Asked;
 use crate::column::Key;
 
-/// Quotes an identifier for MySQL.
-pub(in crate::snapshot) fn identifier(name: &str) -> String {
-    format!("`{}`", name.replace('`', "``"))
-}
-
 impl Reading {
     /// Every row, or each by such a chance: MySQL has no way to read some pages.
     pub(super) fn select(&self, percent: Option<u8>) -> String {
