@@ -38,6 +38,22 @@ async fn a_table_that_is_read_and_not_declared_is_told_without_any_server() {
     let advice = "advice: gold job report reads gold.daily, which its `depends_on` does not name";
     assert!(checked.contains(advice), "{checked}");
     assert!(!checked.contains("gold job daily"), "{checked}");
+    let window = "at >= {from:DateTime64(3, 'UTC')} AND at < {to:DateTime64(3, 'UTC')}";
+    let by = |column: &str| {
+        let select = "SELECT toDate(ordered_at) AS day, count() AS n FROM silver.orders WHERE";
+        let window = window.replace("at ", &format!("{column} "));
+        project.write(
+            "jobs/gold/daily.sql",
+            &format!("{select} {window} GROUP BY day"),
+        );
+    };
+    by("ordered_at");
+    let checked = project.run("check").await.exits(0).stdout;
+    assert!(!checked.contains("gold job daily"), "{checked}");
+    by("paid");
+    let checked = project.run("check").await.exits(0).stdout;
+    let advice = "advice: gold job daily cuts its windows by `paid` of silver.orders, whose `time_column` is `ordered_at`";
+    assert!(checked.contains(advice), "{checked}");
     let text = project.run("lineage").await.exits(0).stdout;
     for line in [
         "silver.orders ← topic shop.public.orders\n",

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::sql::{Token, tokens};
+use super::sql::{Token, compared_columns, tokens};
 use super::{Dependency, GoldJob};
 use crate::config;
 use crate::job::Jobs;
@@ -40,6 +40,13 @@ impl Reads {
     }
 }
 
+impl GoldJob {
+    /// Columns of what it reads that its windows are cut by, as far as they stand bare.
+    pub fn window_columns(&self) -> BTreeSet<String> {
+        compared_columns(&self.sql)
+    }
+}
+
 impl Jobs {
     /// The job that a table belongs to.
     pub fn job_of(
@@ -68,22 +75,10 @@ impl Jobs {
 fn qualified_names(sql: &str) -> BTreeSet<(String, String)> {
     let tokens: Vec<Token<'_>> = tokens(sql).collect();
     let pair = |three: &[Token<'_>]| match three {
-        [first, dot, second] if dot.text == "." => Some((name(first)?, name(second)?)),
+        [first, dot, second] if dot.text == "." => Some((first.name()?, second.name()?)),
         _ => None,
     };
     tokens.windows(3).filter_map(pair).collect()
-}
-
-fn name(token: &Token<'_>) -> Option<String> {
-    let first = token.text.chars().next()?;
-    match first {
-        '`' | '"' => {
-            let inner = token.text.strip_prefix(first)?.strip_suffix(first)?;
-            Some(inner.replace('\\', ""))
-        }
-        _ if first.is_alphabetic() || first == '_' => Some(token.text.to_owned()),
-        _ => None,
-    }
 }
 
 #[cfg(test)]

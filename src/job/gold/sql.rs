@@ -1,5 +1,7 @@
 //! Looks at a gold job's SQL without understanding it: how many statements, which parameters.
 
+use std::collections::BTreeSet;
+
 /// What stands in one SQL text outside of strings, quoted names and comments.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Outline<'t> {
@@ -55,6 +57,40 @@ impl Token<'_> {
         let inner = self.text.trim_matches(['{', '}']);
         inner.split(':').next().unwrap_or(inner).trim()
     }
+}
+
+impl Token<'_> {
+    /// Of a word or a quoted name: what it names.
+    pub fn name(&self) -> Option<String> {
+        let first = self.text.chars().next()?;
+        match first {
+            '`' | '"' => {
+                let inner = self.text.strip_prefix(first)?.strip_suffix(first)?;
+                Some(inner.replace('\\', ""))
+            }
+            _ if first.is_alphabetic() || first == '_' => Some(self.text.to_owned()),
+            _ => None,
+        }
+    }
+}
+
+/// The columns that stand bare before `<`, `<=`, `>`, `>=` or BETWEEN and a parameter: those that cut the windows.
+pub fn compared_columns(text: &str) -> BTreeSet<String> {
+    let tokens: Vec<Token<'_>> = tokens(text).collect();
+    let compared = |(at, token): (usize, &Token<'_>)| {
+        if !token.text.starts_with('{') {
+            return None;
+        }
+        let before = tokens.get(..at)?;
+        let (sign, before) = match before {
+            [before @ .., sign, equals] if equals.text == "=" => (sign, before),
+            [before @ .., sign] => (sign, before),
+            [] => return None,
+        };
+        let compares = matches!(sign.text, "<" | ">") || sign.text.eq_ignore_ascii_case("between");
+        before.last().filter(|_| compares)?.name()
+    };
+    tokens.iter().enumerate().filter_map(compared).collect()
 }
 
 /// Everything but blanks and comments.
@@ -129,6 +165,21 @@ mod tests {
         assert_eq!(parameter.text, "{from:DateTime64(3, 'UTC')}");
         assert!(text[parameter.at..].starts_with(parameter.text));
         assert!(text[..found.end].ends_with("'UTC')}"));
+    }
+
+    #[test]
+    fn a_column_that_is_compared_with_a_parameter_cuts_the_windows() {
+        let found = |text| compared_columns(text).into_iter().collect::<Vec<_>>();
+        let from = "{from:DateTime64(3, 'UTC')}";
+        let to = "{to:DateTime64(3, 'UTC')}";
+        let both =
+            format!("SELECT o.id FROM x AS o WHERE o.`paid at`>={from} AND t < {to} /* u */");
+        assert_eq!(found(&both), ["paid at", "t"]);
+        let between = format!("SELECT 1 FROM x WHERE at between {from} AND {to}");
+        assert_eq!(found(&between), ["at"]);
+        let none = format!("SELECT {from} FROM x_between(from = {from}) WHERE toDate(at) > {from}");
+        assert!(found(&none).is_empty());
+        assert!(found(from).is_empty());
     }
 
     #[test]
