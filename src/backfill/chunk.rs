@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
+use super::csv::Csv;
 use crate::catalog::TableName;
 use crate::job::SilverJob;
 use crate::snapshot::Bound;
@@ -17,6 +18,7 @@ use crate::snapshot::Bound;
 pub enum From {
     Postgres(TableName),
     Kafka,
+    Csv(Csv),
 }
 
 /// Which chunks come first.
@@ -56,6 +58,8 @@ pub enum Part {
     },
     /// of a topic
     Offsets { partition: i32, from: i64, to: i64 },
+    /// of a file: the bytes `[at, to)`, and the number of their first line
+    Lines { at: u64, to: u64, line: u64 },
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,6 +75,7 @@ impl From {
         match self {
             From::Postgres(_) => "postgres",
             From::Kafka => "kafka",
+            From::Csv(_) => "csv",
         }
     }
 
@@ -79,22 +84,19 @@ impl From {
         match self {
             From::Postgres(_) => "rows",
             From::Kafka => "messages",
+            From::Csv(_) => "lines",
         }
     }
 }
 
 impl Request {
-    /// What has to be the same for chunks of an earlier run to count: what was asked, and of which declaration. `job` is the
-    /// one with what its table has beyond its file.
-    pub(super) fn spec(&self, job: &SilverJob, chunk: u64) -> String {
+    /// What has to be the same for chunks of an earlier run to count: what was asked `of` what, and of which declaration. `job`
+    /// is the one with what its table has beyond its file.
+    pub(super) fn spec(&self, job: &SilverJob, chunk: u64, of: &str) -> String {
         let millis = |at: Option<DateTime<Utc>>| at.map(|at| at.timestamp_millis());
-        let place = match &self.source {
-            From::Postgres(table) => Value::from(table.to_string()),
-            From::Kafka => Value::from(job.topic.as_str()),
-        };
         json!({
             "source": self.source.word(),
-            "of": place,
+            "of": of,
             "from": millis(self.from),
             "to": millis(self.to),
             "chunk": chunk,
@@ -138,6 +140,7 @@ impl fmt::Display for Part {
                 from,
                 to,
             } => write!(f, "partition {partition}, offsets {from} to {to}"),
+            Part::Lines { line, .. } => write!(f, "from line {line} on"),
         }
     }
 }

@@ -173,7 +173,7 @@ mod tests {
                     from,
                     to,
                 } => Some((partition, from, to, size)),
-                Part::Rows { .. } => None,
+                Part::Rows { .. } | Part::Lines { .. } => None,
             })
             .collect();
         let expected = [

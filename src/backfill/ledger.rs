@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use clickhouse::Row;
 use serde::{Deserialize, Serialize};
 
@@ -74,6 +74,15 @@ struct Cut {
     part: String,
     size: u64,
     done: bool,
+}
+
+impl Entry {
+    /// By the clock of the host where it was begun.
+    pub(super) fn begun_at(&self) -> Option<DateTime<Utc>> {
+        let id = uuid::Uuid::parse_str(&self.backfill).ok()?;
+        let (seconds, nanos) = id.get_timestamp()?.to_unix();
+        DateTime::from_timestamp(seconds.cast_signed(), nanos)
+    }
 }
 
 /// What became of a chunk.

@@ -15,9 +15,10 @@
 //! | `plan` | an unfinished one goes on, or a new one is cut |
 //! | `ledger` | `ops.backfills`, `ops.backfill_chunks` |
 //! | `run` | chunks, some at a time, under a lease |
-//! | `postgres`, `kafka` | the sources: how each is cut, read, and which versions its rows get |
+//! | `postgres`, `kafka`, `csv` | the sources: how each is cut, read, and which versions its rows get |
 
 mod chunk;
+mod csv;
 mod kafka;
 mod ledger;
 mod plan;
@@ -26,6 +27,7 @@ mod run;
 mod windows;
 
 pub use chunk::{Chunk, From, Order, Part, Request};
+pub use csv::Csv;
 pub use plan::{Backfill, Shape};
 pub use run::Summary;
 pub use windows::{Plan, plan};

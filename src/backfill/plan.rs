@@ -1,6 +1,7 @@
 //! What is left to do: an unfinished backfill that was asked the same goes on, otherwise a new one is cut.
 
 use super::chunk::{Chunk, From, Order, Request};
+use super::csv::{self, Lines};
 use super::kafka::{self, Topic};
 use super::ledger::{Entry, Ledger};
 use super::postgres::{self, Table};
@@ -15,6 +16,7 @@ use crate::sink::clickhouse::ClickHouse;
 pub(super) enum Input {
     Postgres(Box<Table>),
     Kafka(Box<Topic>),
+    Csv(Box<Lines>),
 }
 
 /// What stands before the first chunk is read.
@@ -70,7 +72,7 @@ impl Backfill {
         };
         let input = Input::open(config, clickhouse, &job, &request).await?;
         let step = request.chunk.unwrap_or(input.step());
-        let spec = request.spec(&job, step);
+        let spec = request.spec(&job, step, &input.identity(&job));
         let ledger = Ledger::new(clickhouse, &names.ops);
         let earlier = ledger.unfinished(&job.name, &spec).await?;
         let (entry, replaced) = match request.restart {
@@ -126,6 +128,10 @@ impl Input {
                 Input::Postgres(Box::new(table))
             }
             From::Kafka => Input::Kafka(Box::new(Topic::new(config, clickhouse, request))),
+            From::Csv(csv) => {
+                let lines = Lines::open(config, clickhouse, job, csv, request).await?;
+                Input::Csv(Box::new(lines))
+            }
         })
     }
 
@@ -133,6 +139,16 @@ impl Input {
         match self {
             Input::Postgres(_) => postgres::CHUNK,
             Input::Kafka(_) => kafka::CHUNK,
+            Input::Csv(_) => csv::CHUNK,
+        }
+    }
+
+    /// What the rows are read from, as far as it tells one request from another.
+    fn identity(&self, job: &SilverJob) -> String {
+        match self {
+            Input::Postgres(table) => table.name.to_string(),
+            Input::Kafka(_) => job.topic.clone(),
+            Input::Csv(lines) => lines.identity(),
         }
     }
 
@@ -140,6 +156,7 @@ impl Input {
         match self {
             Input::Postgres(table) => &table.show,
             Input::Kafka(topic) => &topic.show,
+            Input::Csv(lines) => &lines.show,
         }
     }
 
@@ -147,6 +164,7 @@ impl Input {
         match self {
             Input::Postgres(table) => table.cut(step).await,
             Input::Kafka(topic) => topic.cut(step).await,
+            Input::Csv(lines) => Ok((lines.chunks(), Vec::new())),
         }
     }
 }
@@ -162,6 +180,18 @@ fn refuse_senseless(request: &Request, job: &SilverJob) -> Result<()> {
         .advise("a range is half-open: [from, to)"));
     }
     let in_order = request.parallel == 1 && request.order == Order::Oldest;
+    if let From::Csv(_) = request.source {
+        if request.from.is_some() || request.to.is_some() {
+            return Err(usage("a file is read as a whole".to_owned())
+                .advise("leave out the range, or cut the file"));
+        }
+        if !in_order {
+            return Err(usage(
+                "lines are read in their order: of a key the first one counts".to_owned(),
+            )
+            .advise("leave out --parallel and --order"));
+        }
+    }
     if request.source == From::Kafka && job.keeps() && !in_order {
         return Err(usage(format!(
             "job {} keeps values that updates do not send (toast = \"keep\"), so its messages are read in their order",

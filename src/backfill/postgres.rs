@@ -6,7 +6,7 @@
 use super::chunk::{Chunk, From, Part, Request, numbered};
 use super::ledger::Counted;
 use super::run::Pacing;
-use crate::catalog::Source;
+use crate::catalog::{Source, TableName};
 use crate::config::Config;
 use crate::error::{Error, Kind, Result};
 use crate::job::SilverJob;
@@ -33,6 +33,7 @@ pub(super) struct Table {
     silver: String,
     touches: Touches,
     ends: Option<Ends>,
+    pub(super) name: TableName,
     pub(super) show: String,
 }
 
@@ -76,6 +77,7 @@ impl Table {
             job: job.clone(),
             reading,
             axis,
+            name: name.clone(),
             ends: None,
         })
     }

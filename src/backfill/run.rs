@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use chrono::{DateTime, Utc};
 use tokio::task::JoinSet;
 
 use super::chunk::Chunk;
@@ -42,6 +43,8 @@ impl Pacing {
 #[derive(Debug, Default)]
 pub struct Summary {
     pub backfill: String,
+    /// by whichever run
+    pub begun_at: DateTime<Utc>,
     /// by this run
     pub chunks: usize,
     pub rows: u64,
@@ -132,6 +135,7 @@ impl Backfill {
         let (chunks, counted) = std::mem::take(&mut *lock(&work.done));
         result?;
         Ok(Summary {
+            begun_at: entry.begun_at().unwrap_or_else(Utc::now),
             backfill: entry.backfill,
             chunks,
             rows: counted.rows,
@@ -244,6 +248,7 @@ impl Work {
         match &self.input {
             Input::Postgres(table) => table.fill(chunk, &self.pacing).await,
             Input::Kafka(topic) => topic.fill(chunk, &self.pacing).await,
+            Input::Csv(lines) => lines.fill(chunk, &self.pacing).await,
         }
     }
 }

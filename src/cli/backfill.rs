@@ -3,7 +3,9 @@
 
 mod gold;
 mod silver;
+mod then_gold;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::gold::RangeArgs;
@@ -24,9 +26,10 @@ Examples, silver:
   bullion backfill orders --source postgres --from 2024-01-01 --to 2025-01-01  rows of a year, by the job's time_column
   bullion backfill orders --source kafka --last 3d                             messages of the last three days, again
   bullion backfill orders --source postgres --rate 5000 --parallel 1           gently
+  bullion backfill orders --source csv --file orders.csv                       rows that silver does not have yet
 
 The plan is printed first. Killed at any moment, the same command goes on: finished windows and chunks are left out.
-Ingest may run meanwhile, and later changes win. Two at once: exit 75.")]
+Ingest may run meanwhile, and later changes win. The gold windows that lack the rows are named, or built: --then-gold. Two at once: exit 75.")]
 pub struct Args {
     /// Gold job, or with --source a silver job
     #[arg(value_name = "JOB")]
@@ -60,15 +63,27 @@ struct Silver {
     /// The source table, in the database of postgres.url [default: the last two parts of the job's topic]
     #[arg(long, value_name = "SCHEMA.TABLE", requires = "source", help_heading = SILVER)]
     table: Option<String>,
-    /// Rows (postgres) or messages (kafka) a second, all chunks together
+    /// A CSV file whose first line names its columns
+    #[arg(long, value_name = "PATH", requires = "source", help_heading = SILVER)]
+    file: Option<PathBuf>,
+    /// What stands between the cells of a CSV file
+    #[arg(long, value_name = "BYTE", default_value = ",", value_parser = delimiter, help_heading = SILVER)]
+    delimiter: u8,
+    /// Lines of a CSV file are written over rows that silver has
+    #[arg(long, requires = "file", help_heading = SILVER)]
+    overwrite: bool,
+    /// Rows (postgres), messages (kafka) or lines (csv) a second, all chunks together
     #[arg(long, value_name = "N", requires = "source", value_parser = clap::value_parser!(u64).range(1..), help_heading = SILVER)]
     rate: Option<u64>,
-    /// Rows or messages of a chunk, which is what a kill makes to be read again [default: 50000 rows, 500000 messages]
+    /// Rows, messages or lines of a chunk: what a kill makes to be read again [default: 50000, 500000 messages]
     #[arg(long, value_name = "N", requires = "source", value_parser = clap::value_parser!(u64).range(1..), help_heading = SILVER)]
     chunk: Option<u64>,
     /// How long a running ingest may take to read what the topic holds: ms, s, m, h
     #[arg(long, value_name = "SPAN", default_value = "30s", value_parser = span, help_heading = SILVER)]
     patience: Duration,
+    /// Build the gold windows that lack the rows then, instead of naming them
+    #[arg(long, requires = "source", help_heading = SILVER)]
+    then_gold: bool,
     /// Forget what an unfinished backfill of the same range has done
     #[arg(long, requires = "source", help_heading = SILVER)]
     restart: bool,
@@ -80,6 +95,17 @@ enum Source {
     Postgres,
     /// The topic, between two times: the same rows under the same versions
     Kafka,
+    /// A file: rows that lose to every change, and to what silver has already
+    Csv,
+}
+
+fn delimiter(text: &str) -> std::result::Result<u8, String> {
+    match text.as_bytes() {
+        b"\\t" => Ok(b'\t'),
+        [b'"' | b'\r' | b'\n'] => Err("it cannot be told from quotes and lines".to_owned()),
+        [byte] => Ok(*byte),
+        _ => Err("one byte, such as `;`, or `\\t`".to_owned()),
+    }
 }
 
 /// Windows or chunks at a time, where nothing is said.
@@ -103,5 +129,6 @@ fn refuse_silver(name: &str, jobs: &Jobs) -> Result<()> {
         return Ok(());
     }
     let message = format!("{name} is a silver job: where do its rows come from?");
-    Err(Error::new(Kind::Usage, message).advise("--source postgres or --source kafka"))
+    Err(Error::new(Kind::Usage, message)
+        .advise("--source postgres, --source kafka or --source csv"))
 }

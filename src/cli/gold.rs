@@ -133,7 +133,7 @@ pub fn ranges<'j>(
     Ok(given.map(|(job, windows)| (job, Some(windows))).collect())
 }
 
-fn work<'a>(job: &'a GoldJob, windows: &'a [Window], run: &Run) -> Work<'a> {
+pub fn work<'a>(job: &'a GoldJob, windows: &'a [Window], run: &Run) -> Work<'a> {
     Work {
         job,
         windows,
@@ -189,7 +189,7 @@ impl Told {
     }
 
     /// Why a job need not be tried.
-    fn failed_dependency(&self, job: &GoldJob) -> Option<Error> {
+    pub fn failed_dependency(&self, job: &GoldJob) -> Option<Error> {
         let dependency = job.depends_on.iter().find(
             |dependency| matches!(dependency, Dependency::Gold(name) if self.failed.contains(name)),
         )?;

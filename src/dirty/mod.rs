@@ -10,6 +10,7 @@
 //! before it reads, so a row that a build has not seen is always told of later.
 
 mod overlap;
+mod touched;
 
 use std::time::Duration;
 
@@ -24,6 +25,7 @@ use crate::ledger::Ledger;
 use crate::sink::clickhouse::{ClickHouse, literal, quote};
 use crate::window::{Bucket, Calendar, Window};
 pub use overlap::Change;
+pub use touched::touched;
 
 /// What a job reads besides its window is not declared yet.
 const NO_LOOKBACK: Duration = Duration::ZERO;

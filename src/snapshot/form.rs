@@ -7,7 +7,7 @@ use super::array;
 
 /// How the text that the source writes for a value becomes JSON.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Form {
+pub(crate) enum Form {
     /// it is JSON already: whole numbers, arrays of pgvector
     Raw,
     /// `t`, `f` and bits of one digit
@@ -30,10 +30,10 @@ pub(super) enum Form {
 
 /// The value is not what its type says, so that nobody knows what it is.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Odd;
+pub(crate) struct Odd;
 
 impl Form {
-    pub(super) fn write(&self, cell: &[u8], out: &mut Vec<u8>) -> Result<(), Odd> {
+    pub(crate) fn write(&self, cell: &[u8], out: &mut Vec<u8>) -> Result<(), Odd> {
         match self {
             Form::Raw => out.extend_from_slice(cell),
             Form::Bool => out.extend_from_slice(match cell {

@@ -30,10 +30,12 @@ mod slice;
 mod stamping;
 mod version;
 
+pub(crate) use form::{Form, Odd};
+
 pub use ends::{Behind, Reached, behind, caught_up, reached};
 pub use making::{Chunk, Refused};
 pub use reader::{Chunks, Snapshot};
 pub use reading::{LeftOut, Reading};
 pub use slice::{Axis, Between, Bound, Cuts};
 pub use stamping::{Left, Stamping};
-pub use version::{Ends, Known, NoRoom, Stamp, UNKNOWN_PARTITION};
+pub use version::{Ends, Known, NoRoom, Stamp, UNKNOWN_PARTITION, stamp_of_file};

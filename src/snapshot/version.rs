@@ -105,6 +105,21 @@ impl Ends {
     }
 }
 
+/// What a line of a file carries: below every change of the epoch. A row that silver knows, deleted or not, is written over
+/// only where that is wanted, and then just above the change that it came from, so that the next one wins.
+pub fn stamp_of_file(epoch: u8, known: Option<Known>, overwrite: bool) -> Result<Stamp, NoRoom> {
+    let unknown = Ends::new(epoch, BTreeMap::new()).stamp(None)?;
+    match known {
+        None => Ok(unknown),
+        Some(_) if !overwrite => Err(NoRoom::Newer),
+        Some(known) if known.version % REVISIONS == REVISIONS - 1 => Err(NoRoom::Revisions),
+        Some(known) => Ok(Stamp {
+            version: unknown.version.max(known.version + 1),
+            partition: known.partition,
+        }),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -165,6 +180,22 @@ mod tests {
     #[test]
     fn a_row_that_came_after_the_ends_were_read_is_left_alone() {
         assert_eq!(ends().stamp(known(0, version(2, 10))), Err(NoRoom::Newer));
+    }
+
+    #[test]
+    fn a_line_of_a_file_loses_to_every_change_and_is_written_over_known_rows_where_wanted() {
+        let line = |known, overwrite| stamp_of_file(2, known, overwrite).map(|stamp| stamp.version);
+        let first = line(None, false).unwrap();
+        assert!(version(1, 1 << 40) < first && first < version(2, 0));
+        assert_eq!(line(None, true), Ok(first));
+        for there in [version(1, 7), first, version(2, 0)] {
+            assert_eq!(line(known(0, there), false), Err(NoRoom::Newer));
+        }
+        assert_eq!(line(known(0, version(1, 7)), true), Ok(first));
+        assert_eq!(line(known(0, first), true), Ok(first + 1));
+        assert_eq!(line(known(0, version(2, 7)), true), Ok(version(2, 7) + 1));
+        let last = version(2, 8) - 1;
+        assert_eq!(line(known(0, last), true), Err(NoRoom::Revisions));
     }
 
     /// What happens to three keys of three partitions: the log that Kafka has, the source, and silver.

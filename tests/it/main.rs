@@ -3,6 +3,7 @@
 mod archive;
 mod avro;
 mod backfill;
+mod backfill_csv;
 mod backfill_kafka;
 mod backfill_postgres;
 mod bad_input;

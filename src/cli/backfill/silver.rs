@@ -6,10 +6,11 @@ use serde_json::json;
 
 use super::super::verify::table_of;
 use super::super::{Context, Outcome, out};
+use super::then_gold::ThenGold;
 use super::{Args, PARALLEL, Source};
-use crate::backfill::{Backfill, From, Order, Request, Shape, Summary};
+use crate::backfill::{Backfill, Csv, From, Order, Request, Shape, Summary};
 use crate::config::Config;
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 use crate::job::{Jobs, SilverJob};
 use crate::sink::clickhouse::ClickHouse;
 
@@ -20,8 +21,8 @@ pub(super) async fn run(
     config: Config,
     jobs: &Jobs,
 ) -> Result<Outcome> {
-    let job = jobs.one_silver(&args.job)?;
-    let request = asked(source, &args, &config, job)?;
+    let silver = jobs.one_silver(&args.job)?;
+    let request = asked(source, &args, &config, silver.clone())?;
     let parallel = request.parallel;
     let clickhouse = ClickHouse::connect(&config.clickhouse).await?;
     let backfill = tokio::select! {
@@ -54,7 +55,26 @@ pub(super) async fn run(
     if context.output == out::Format::Text {
         tell(&args.job, &shape, &summary);
     }
-    Ok(outcome("done")
+    let then_gold = ThenGold {
+        context: &context,
+        config: &config,
+        jobs,
+        silver: &silver,
+        since: summary.begun_at,
+    };
+    let outcome = outcome("done");
+    let outcome = match args.silver.then_gold {
+        true => {
+            let gold = then_gold.build().await?;
+            Outcome {
+                exit: gold.exit,
+                ..outcome.with("status", if gold.exit == 0 { "done" } else { "partial" })
+            }
+            .with("gold", gold.result)
+        }
+        false => outcome.with("gold", then_gold.tell(&clickhouse).await?),
+    };
+    Ok(outcome
         .with("backfill", summary.backfill)
         .with("read", summary.rows)
         .with("written", summary.written)
@@ -64,12 +84,16 @@ pub(super) async fn run(
 }
 
 fn asked(source: Source, args: &Args, config: &Config, job: SilverJob) -> Result<Request> {
-    let in_order = source == Source::Kafka && job.keeps();
+    let in_order = source == Source::Csv || source == Source::Kafka && job.keeps();
+    if source != Source::Csv && args.silver.file.is_some() {
+        return Err(Error::new(Kind::Usage, "--file is for --source csv"));
+    }
     let (from, to) = args.range.bounds(config.time_zone)?;
     Ok(Request {
         source: match source {
             Source::Postgres => From::Postgres(table_of(&job, args.silver.table.as_deref())?),
             Source::Kafka => From::Kafka,
+            Source::Csv => From::Csv(file(args)?),
         },
         job,
         from,
@@ -80,6 +104,18 @@ fn asked(source: Source, args: &Args, config: &Config, job: SilverJob) -> Result
         patience: args.silver.patience,
         restart: args.silver.restart,
         dry_run: args.dry_run,
+    })
+}
+
+fn file(args: &Args) -> Result<Csv> {
+    let path = args.silver.file.clone().ok_or_else(|| {
+        Error::new(Kind::Usage, "which file? its first line names its columns")
+            .advise("--file orders.csv")
+    })?;
+    Ok(Csv {
+        path,
+        delimiter: args.silver.delimiter,
+        overwrite: args.silver.overwrite,
     })
 }
 
@@ -113,10 +149,11 @@ fn tell(job: &str, shape: &Shape, summary: &Summary) {
         summary.chunks, summary.rows, shape.unit, summary.written, summary.seconds
     ));
     if summary.newer > 0 {
-        out::line(format!(
-            "  {} left alone: ingest has written a newer row meanwhile",
-            summary.newer
-        ));
+        let why = match shape.unit {
+            "lines" => "silver has their keys already, or an earlier line had (--overwrite)",
+            _ => "ingest has written a newer row meanwhile",
+        };
+        out::line(format!("  {} left alone: {why}", summary.newer));
     }
     for (reason, count) in &summary.refused {
         out::line(format!("  {count} rejected by the job's rules: {reason}"));

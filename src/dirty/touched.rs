@@ -1,0 +1,36 @@
+//! The windows that rows of one silver table were written into since a moment, whether they were built before or not.
+
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, Utc};
+
+use super::of_silver;
+use crate::error::Result;
+use crate::job::{GoldJob, SilverJob};
+use crate::sink::clickhouse::ClickHouse;
+use crate::window::Window;
+
+/// Oldest first; none where the silver job declares no time column.
+pub async fn touched(
+    clickhouse: &ClickHouse,
+    ops: &str,
+    silver: &SilverJob,
+    job: &GoldJob,
+    since: DateTime<Utc>,
+) -> Result<Vec<Window>> {
+    if silver.time_column.is_none() {
+        return Ok(Vec::new());
+    }
+    let changes = of_silver(clickhouse, ops, silver, job.calendar).await?;
+    let mut windows = BTreeSet::new();
+    for change in changes {
+        if change.at < since.timestamp_micros() {
+            continue;
+        }
+        let mut window = job.calendar.window_at(change.from);
+        while windows.insert(window) && window.to < change.to {
+            window = job.calendar.after(window);
+        }
+    }
+    Ok(windows.into_iter().collect())
+}
