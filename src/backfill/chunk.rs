@@ -18,6 +18,8 @@ use crate::snapshot::Bound;
 pub enum From {
     Postgres(TableName),
     Kafka,
+    /// what ingest kept of the topic
+    Archive,
     Csv(Csv),
 }
 
@@ -75,6 +77,7 @@ impl From {
         match self {
             From::Postgres(_) => "postgres",
             From::Kafka => "kafka",
+            From::Archive => "archive",
             From::Csv(_) => "csv",
         }
     }
@@ -83,7 +86,7 @@ impl From {
     pub fn unit(&self) -> &'static str {
         match self {
             From::Postgres(_) => "rows",
-            From::Kafka => "messages",
+            From::Kafka | From::Archive => "messages",
             From::Csv(_) => "lines",
         }
     }

@@ -1,11 +1,11 @@
-//! A bounded part of the topic, read again under the same versions: `replay`, chunk by chunk.
+//! A bounded part of the topic, or of its archive, read again under the same versions: `replay`, chunk by chunk.
 
 use std::sync::Arc;
 
 use tokio::runtime::Handle;
 use tokio::task::spawn_blocking;
 
-use super::chunk::{Chunk, Part, Request, numbered};
+use super::chunk::{Chunk, From, Part, Request, numbered};
 use super::ledger::Counted;
 use super::run::Pacing;
 use crate::config::Config;
@@ -22,6 +22,7 @@ pub(super) struct Topic {
     clickhouse: ClickHouse,
     /// as it is declared
     job: SilverJob,
+    archived: bool,
     from: replay::From,
     until: Until,
     pub(super) show: String,
@@ -36,6 +37,7 @@ impl Topic {
             config,
             clickhouse: clickhouse.clone(),
             job: request.job.clone(),
+            archived: request.source == From::Archive,
             from: request.from.map_or(replay::From::Start, |at| {
                 replay::From::Time(at.timestamp_millis())
             }),
@@ -43,7 +45,12 @@ impl Topic {
                 .to
                 .map_or(Until::Ends, |at| Until::Time(at.timestamp_millis())),
             show: format!(
-                "topic {}{}",
+                "{}topic {}{}",
+                if request.source == From::Archive {
+                    "the archive of "
+                } else {
+                    ""
+                },
                 request.job.topic,
                 request.show_range("the messages' time")
             ),
@@ -53,19 +60,28 @@ impl Topic {
     pub(super) async fn cut(&self, messages: u64) -> Result<(Vec<Chunk>, Vec<String>)> {
         let plan = self
             .replay(self.from.clone(), self.until.clone(), |replay| {
-                Ok(replay.plan.ranges)
+                Ok(replay.plan)
             })
             .await?;
         let mut notes = Vec::new();
-        let shortened = plan
-            .iter()
-            .any(|range| range.from == range.low && range.low > 0);
-        if shortened {
-            notes.push(
+        let shortened = |range: &&Range| range.from == range.low && range.low > 0;
+        match (plan.ranges.iter().find(shortened), self.archived) {
+            (Some(_), false) => notes.push(
                 "messages below the topic's begin are gone, retention has passed them".to_owned(),
-            );
+            ),
+            (Some(range), true) => notes.push(format!(
+                "the archive of partition {} begins at offset {}",
+                range.partition, range.low
+            )),
+            (None, _) => {}
         }
-        Ok((numbered(parts(&plan, messages)), notes))
+        notes.extend(plan.holes.iter().map(|hole| {
+            format!(
+                "offsets {} to {} of partition {} are in no file: the archive was off, or files were taken away",
+                hole.from, hole.to, hole.partition
+            )
+        }));
+        Ok((numbered(parts(&plan.ranges, messages)), notes))
     }
 
     pub(super) async fn fill(&self, chunk: &Chunk, pacing: &Arc<Pacing>) -> Result<Counted> {
@@ -117,10 +133,15 @@ impl Topic {
             self.clickhouse.clone(),
             self.job.clone(),
         );
-        let runtime = Handle::current();
+        let (runtime, archived) = (Handle::current(), self.archived);
         let working = spawn_blocking(move || {
-            let prepared = Replay::prepare(&config, &clickhouse, job, &from, &until);
-            then(runtime.block_on(prepared)?)
+            let prepared = runtime.block_on(async {
+                match archived {
+                    false => Replay::prepare(&config, &clickhouse, job, &from, &until).await,
+                    true => Replay::from_archive(&config, &clickhouse, job, &from, &until).await,
+                }
+            });
+            then(prepared?)
         });
         working
             .await

@@ -127,7 +127,9 @@ impl Input {
                 let table = Table::open(config, clickhouse, job, request).await?;
                 Input::Postgres(Box::new(table))
             }
-            From::Kafka => Input::Kafka(Box::new(Topic::new(config, clickhouse, request))),
+            From::Kafka | From::Archive => {
+                Input::Kafka(Box::new(Topic::new(config, clickhouse, request)))
+            }
             From::Csv(csv) => {
                 let lines = Lines::open(config, clickhouse, job, csv, request).await?;
                 Input::Csv(Box::new(lines))
@@ -192,7 +194,8 @@ fn refuse_senseless(request: &Request, job: &SilverJob) -> Result<()> {
             .advise("leave out --parallel and --order"));
         }
     }
-    if request.source == From::Kafka && job.keeps() && !in_order {
+    let of_topic = matches!(request.source, From::Kafka | From::Archive);
+    if of_topic && job.keeps() && !in_order {
         return Err(usage(format!(
             "job {} keeps values that updates do not send (toast = \"keep\"), so its messages are read in their order",
             job.name

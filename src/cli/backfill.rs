@@ -25,6 +25,7 @@ Examples, silver:
   bullion backfill orders --source postgres                                    every row of the source table
   bullion backfill orders --source postgres --from 2024-01-01 --to 2025-01-01  rows of a year, by the job's time_column
   bullion backfill orders --source kafka --last 3d                             messages of the last three days, again
+  bullion backfill orders --source archive --from 2024-01-01                   what Kafka has forgotten
   bullion backfill orders --source postgres --rate 5000 --parallel 1           gently
   bullion backfill orders --source csv --file orders.csv                       rows that silver does not have yet
 
@@ -72,7 +73,7 @@ struct Silver {
     /// Lines of a CSV file are written over rows that silver has
     #[arg(long, requires = "file", help_heading = SILVER)]
     overwrite: bool,
-    /// Rows (postgres), messages (kafka) or lines (csv) a second, all chunks together
+    /// Rows (postgres), messages (kafka, archive) or lines (csv) a second, all chunks together
     #[arg(long, value_name = "N", requires = "source", value_parser = clap::value_parser!(u64).range(1..), help_heading = SILVER)]
     rate: Option<u64>,
     /// Rows, messages or lines of a chunk: what a kill makes to be read again [default: 50000, 500000 messages]
@@ -95,6 +96,8 @@ enum Source {
     Postgres,
     /// The topic, between two times: the same rows under the same versions
     Kafka,
+    /// What ingest kept of the topic in Parquet files, between two times: as kafka, after retention has passed
+    Archive,
     /// A file: rows that lose to every change, and to what silver has already
     Csv,
 }
@@ -114,7 +117,7 @@ const PARALLEL: u8 = 2;
 pub async fn run(args: Args, context: Context) -> Result<Outcome> {
     let (config, jobs) = context.declarations()?;
     match args.silver.source {
-        Some(source) => silver::run(source, args, context, config, &jobs).await,
+        Some(source) => Box::pin(silver::run(source, args, context, config, &jobs)).await,
         None => {
             refuse_silver(&args.job, &jobs)?;
             gold::run(args, context, config, &jobs).await
@@ -130,5 +133,5 @@ fn refuse_silver(name: &str, jobs: &Jobs) -> Result<()> {
     }
     let message = format!("{name} is a silver job: where do its rows come from?");
     Err(Error::new(Kind::Usage, message)
-        .advise("--source postgres, --source kafka or --source csv"))
+        .advise("--source postgres, --source kafka, --source archive or --source csv"))
 }

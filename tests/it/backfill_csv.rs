@@ -212,7 +212,9 @@ async fn bad_lines_are_dead_letters_and_the_gold_windows_that_lack_the_rest_are_
         .await
         .exits(0)
         .json();
-    assert_eq!(built["gold"]["built"], 1, "{built}");
+    assert_eq!(built["gold"]["status"], "done", "{built}");
+    let first = "SELECT orders FROM gold.daily WHERE day = '2024-03-01'";
+    assert_eq!(project.ask(first).await, "2");
     let command = gold["command"]
         .as_str()
         .unwrap()

@@ -1,9 +1,13 @@
-//! Silver filled from a bounded part of its topic.
+//! Silver filled from a bounded part of its topic, or of the archive of it.
 
 use crate::support::stream::Stream;
 
 fn backfill(stream: &Stream, arguments: &str, exit: i32) -> serde_json::Value {
-    let arguments = format!("backfill notes --source kafka {arguments} --output json");
+    backfill_from("kafka", stream, arguments, exit)
+}
+
+fn backfill_from(source: &str, stream: &Stream, more: &str, exit: i32) -> serde_json::Value {
+    let arguments = format!("backfill notes --source {source} {more} --output json");
     let arguments: Vec<&str> = arguments.split_whitespace().collect();
     stream.project.run(&arguments).exits(exit).json()
 }
@@ -65,4 +69,70 @@ fn backfill_killed(stream: &Stream) {
     let arguments = "backfill notes --source kafka --from 2020-01-01 --chunk 100 --parallel 1";
     let arguments: Vec<&str> = arguments.split(' ').collect();
     assert_eq!(stream.project.run(&arguments).exit, -1);
+}
+
+#[cfg(feature = "archive")]
+#[tokio::test(flavor = "multi_thread")]
+async fn what_kafka_has_forgotten_comes_from_the_archive_under_the_same_versions() {
+    let mut stream = Stream::new("backfill_archive", 2).await;
+    stream.project.set("BULLION_ARCHIVE_URL", "kept");
+    let refused = backfill_from("archive", &stream, "", 2);
+    assert!(
+        refused["error"].as_str().unwrap().contains("has nothing"),
+        "{refused}"
+    );
+    // each run ends its files
+    stream.topic.insert(0..100);
+    stream.topic.send(0, None, Some(b"garbage"));
+    stream.topic.flush();
+    stream.ends("done");
+    stream.topic.change('d', 7, "x");
+    for id in 0..50 {
+        stream.topic.change('u', id, "updated");
+    }
+    stream.topic.flush();
+    stream.ends("done");
+    let sql = format!(
+        "SELECT id, note, _version, _deleted, _partition FROM {} FINAL ORDER BY id",
+        stream.silver("notes_versions")
+    );
+    let before = stream.engine.rows(&sql).await;
+    let letters = format!("SELECT count() FROM {} FINAL", stream.ops("dead_letters"));
+    for table in [stream.silver("notes_versions"), stream.ops("dead_letters")] {
+        let lose = format!("TRUNCATE TABLE {table}");
+        stream.engine.ask(&lose).await.unwrap();
+    }
+    for partition in [0, 1] {
+        let end = stream.topic.end(partition).unwrap();
+        stream.topic.delete_below(partition, end).await;
+    }
+
+    assert_eq!(backfill(&stream, "", 0)["status"], "noop");
+    let late = backfill_from("archive", &stream, "--from 2100-01-01", 0);
+    assert_eq!(late["status"], "noop");
+    let range = "--from 2020-01-01 --to 2100-01-01 --chunk 30";
+    let filled = backfill_from("archive", &stream, range, 0);
+    assert_eq!(
+        (&filled["read"], &filled["chunks"]),
+        (&152.into(), &6.into()),
+        "{filled}"
+    );
+    assert_eq!(stream.engine.rows(&sql).await, before);
+    assert_eq!(stream.engine.number(&letters).await, 1);
+
+    // what somebody took away is told, and the rest is read
+    let kept = stream.project.path("kept");
+    let day = std::fs::read_dir(kept.join(&stream.topic.name).join("epoch=1"));
+    let day = day.unwrap().next().unwrap().unwrap().path();
+    let first = format!("00000-{:020}-{:020}.parquet", 0, 51);
+    std::fs::remove_file(day.join(first)).unwrap();
+    let told = stream
+        .project
+        .succeed(&["backfill", "notes", "--source", "archive"]);
+    assert!(
+        told.stdout
+            .contains("the archive of partition 0 begins at offset 51"),
+        "{}",
+        told.text()
+    );
 }

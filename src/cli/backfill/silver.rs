@@ -72,7 +72,14 @@ pub(super) async fn run(
             }
             .with("gold", gold.result)
         }
-        false => outcome.with("gold", then_gold.tell(&clickhouse).await?),
+        false => match then_gold.tell(&clickhouse).await {
+            Ok(due) => outcome.with("gold", due),
+            // silver is done whatever is known of gold
+            Err(error) => {
+                tracing::warn!(%error, "cannot tell which windows of gold lack the rows");
+                outcome
+            }
+        },
     };
     Ok(outcome
         .with("backfill", summary.backfill)
@@ -84,7 +91,11 @@ pub(super) async fn run(
 }
 
 fn asked(source: Source, args: &Args, config: &Config, job: SilverJob) -> Result<Request> {
-    let in_order = source == Source::Csv || source == Source::Kafka && job.keeps();
+    let in_order = match source {
+        Source::Csv => true,
+        Source::Kafka | Source::Archive => job.keeps(),
+        Source::Postgres => false,
+    };
     if source != Source::Csv && args.silver.file.is_some() {
         return Err(Error::new(Kind::Usage, "--file is for --source csv"));
     }
@@ -93,6 +104,7 @@ fn asked(source: Source, args: &Args, config: &Config, job: SilverJob) -> Result
         source: match source {
             Source::Postgres => From::Postgres(table_of(&job, args.silver.table.as_deref())?),
             Source::Kafka => From::Kafka,
+            Source::Archive => From::Archive,
             Source::Csv => From::Csv(file(args)?),
         },
         job,
