@@ -127,9 +127,15 @@ fn show(plans: &[JobPlan<'_>], sql: bool) {
     if lines.peek().is_some() {
         out::table(&["job", "window", "why", "reads about"], lines);
     }
-    for plan in plans {
-        if let Err(error) = &plan.rows {
-            let name = &plan.job.name;
+    for JobPlan { job, planned, rows } in plans {
+        let name = &job.name;
+        // a range is never empty
+        if planned.is_empty() {
+            out::line(format!(
+                "{name}: the ledger knows of no window to build; a range shows others"
+            ));
+        }
+        if let Err(error) = rows {
             out::line(format!("{name}: rows are not known: {error}"));
         }
     }
