@@ -71,7 +71,7 @@ impl Reason {
     }
 
     /// By the ledger alone.
-    fn of(known: Option<&Known>, sql_hash: &str) -> Reason {
+    pub fn of(known: Option<&Known>, sql_hash: &str) -> Reason {
         let Some(known) = known else {
             return Reason::NeverBuilt;
         };
