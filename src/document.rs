@@ -2,6 +2,8 @@
 //!
 //! A [`Section`] is asked for each key it may hold; `finish` then reports the keys that nobody asked for.
 
+mod scalar;
+
 use std::cell::RefCell;
 use std::path::Path;
 use std::time::Duration;
@@ -10,6 +12,8 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use crate::fault::{Faults, suggestion};
+
+pub use scalar::Scalar;
 
 /// A file that is well-formed TOML.
 pub struct Document<'a> {
@@ -94,6 +98,12 @@ impl<'s> Section<'s> {
             format!("`{}{key}` must be {expected}, not {kind}", self.path),
         );
         None
+    }
+
+    /// Whether the file says anything about it.
+    pub fn has(&self, key: &'static str) -> bool {
+        self.asked.borrow_mut().push(key);
+        self.table.contains_key(key)
     }
 
     pub fn text(&self, key: &'static str) -> Option<Located<String>> {

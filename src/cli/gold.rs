@@ -1,5 +1,6 @@
 //! `bullion gold`: builds windows of gold jobs, each job after those it depends on.
 
+mod audits;
 mod due;
 mod range;
 
@@ -206,7 +207,8 @@ impl Told {
                 self.jobs.push(json!({
                     "job": job.name, "windows": summary.windows, "built": summary.built, "unchanged": summary.unchanged,
                     "blocked": summary.blocked, "failed": summary.failed, "rows": summary.rows,
-                    "read_rows": summary.read_rows,
+                    "read_rows": summary.read_rows, "warnings": summary.warnings().count(),
+                    "audits": audits::described(job, &summary.findings),
                 }));
                 self.total.windows += summary.windows;
                 self.total.built += summary.built;
@@ -233,6 +235,7 @@ impl Told {
         if context.output == out::Format::Text {
             for job in &self.jobs {
                 out::line(sentence(job));
+                audits::show(job);
             }
         }
         let mut kinds: Vec<Kind> = self.errors.iter().map(Error::kind).collect();
@@ -281,9 +284,11 @@ fn sentence(job: &Value) -> String {
         figure("built"),
         figure("unchanged")
     );
-    for key in ["blocked", "failed"] {
-        if figure(key) > 0 {
-            text.push_str(&format!(", {} {key}", figure(key)));
+    for key in ["blocked", "failed", "warnings"] {
+        match figure(key) {
+            0 => {}
+            1 if key == "warnings" => text.push_str(", 1 warning"),
+            number => text.push_str(&format!(", {number} {key}")),
         }
     }
     format!("{text}, {} rows", figure("rows"))

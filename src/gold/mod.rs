@@ -19,6 +19,7 @@ use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use crate::audit::Finding;
 use crate::config::Config;
 use crate::error::{Context as _, Result};
 use crate::job::GoldJob;
@@ -40,6 +41,8 @@ pub struct Session<'a> {
     clickhouse: ClickHouse,
     /// of gold tables
     database: &'a str,
+    /// the database of the ledger and of what audits found
+    ops: &'a str,
     cluster_wide: String,
     job: &'a GoldJob,
     run: &'a Run,
@@ -53,6 +56,8 @@ pub struct Session<'a> {
     unsettled: Mutex<HashSet<Window>>,
     /// what was in mid-swap when this session began, and is whole now
     recovered: Vec<Window>,
+    /// of audits, of either severity
+    findings: Mutex<Vec<Finding>>,
 }
 
 /// A window that stands as its SELECT says.
@@ -85,6 +90,7 @@ impl<'a> Session<'a> {
         let mut session = Session {
             clickhouse: clickhouse.commented(&format!("bullion {} {}", run.id, job.name)),
             database: &names.gold,
+            ops: &names.ops,
             cluster_wide: clickhouse.on_cluster(),
             job,
             run,
@@ -95,6 +101,7 @@ impl<'a> Session<'a> {
             steps: AtomicU64::new(0),
             unsettled: Mutex::default(),
             recovered: Vec::new(),
+            findings: Mutex::default(),
         };
         session.recovered = session.recover().await?;
         Ok(session)
@@ -119,6 +126,10 @@ impl<'a> Session<'a> {
         self.unsettled
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn findings(&self) -> std::sync::MutexGuard<'_, Vec<Finding>> {
+        self.findings.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn entry<'e>(&'e self, window: Window, state: State, partition: &'e str) -> Entry<'e> {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use futures_util::stream::{self, StreamExt as _};
 
 use super::{Built, Session};
+use crate::audit::{Finding, Severity};
 use crate::error::{Error, Kind, Result, Retry};
 use crate::ledger::State;
 use crate::progress::Progress;
@@ -26,6 +27,8 @@ pub struct Summary {
     pub failed: usize,
     pub rows: u64,
     pub read_rows: u64,
+    /// what audits found, of either severity
+    pub findings: Vec<Finding>,
     pub first_error: Option<Error>,
 }
 
@@ -67,7 +70,10 @@ impl Session<'_> {
                         report.progress.finished(result.as_ref().map_or(0, |built| built.contents.rows));
                         summary.count(result)?;
                     }
-                    None => return Ok(summary),
+                    None => {
+                        summary.findings = std::mem::take(&mut *self.findings());
+                        return Ok(summary);
+                    }
                 },
                 _ = heartbeat.tick() => report.progress.beat(),
             }
@@ -114,6 +120,21 @@ impl Session<'_> {
 }
 
 impl Summary {
+    /// What audits found in rows that readers see nevertheless.
+    pub fn warnings(&self) -> impl Iterator<Item = &Finding> {
+        let warn = |finding: &&Finding| finding.severity == Severity::Warn;
+        self.findings.iter().filter(warn)
+    }
+
+    /// The same in words; nothing where there are none.
+    pub fn warned(&self) -> String {
+        match (self.warnings().next(), self.warnings().count()) {
+            (None, _) => String::new(),
+            (Some(first), 1) => format!("warning: {first}"),
+            (Some(first), all) => format!("{all} warnings, the first: {first}"),
+        }
+    }
+
     fn count(&mut self, result: Result<Built>) -> Result<()> {
         match result {
             Ok(built) => {

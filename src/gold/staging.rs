@@ -228,6 +228,6 @@ fn cost(summary: &QuerySummary) -> Cost {
 }
 
 /// At least ten digits: ClickHouse reads fewer than five as a year.
-fn seconds(instant: chrono::DateTime<chrono::Utc>) -> String {
+pub(super) fn seconds(instant: chrono::DateTime<chrono::Utc>) -> String {
     format!("{:010}", instant.timestamp())
 }

@@ -129,11 +129,10 @@ pub fn ending(windows: usize, result: &Result<Summary>) -> Ending {
                 unchanged: summary.unchanged,
                 failed,
                 exit,
-                message: summary
-                    .first_error
-                    .as_ref()
-                    .map(ToString::to_string)
-                    .unwrap_or_default(),
+                message: match &summary.first_error {
+                    Some(error) => error.to_string(),
+                    None => summary.warned(),
+                },
                 token: 0,
             }
         }

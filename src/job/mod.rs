@@ -5,9 +5,10 @@ mod silver;
 
 use std::path::{Path, PathBuf};
 
+pub(crate) use gold::sql;
 pub use gold::{
-    Audit, Check, Dependency, GoldJob, Reads, STAGING, STAGING_INFIX, Severity, WHOLE_TABLE,
-    in_dependency_order, partition_expression, partition_id,
+    Dependency, GoldJob, Reads, STAGING_INFIX, WHOLE_TABLE, in_dependency_order,
+    partition_expression, partition_id,
 };
 pub use silver::{
     Added, Column, DeletePolicy, Deletes, EarlierTime, Encoding, Extra, Flattened, Format,

@@ -3,8 +3,8 @@
 use clickhouse::Row;
 use serde::Deserialize;
 
-use super::Change;
 use super::silver::qualified;
+use super::{Change, audits};
 use crate::column::Type;
 use crate::error::{Context as _, Error, Kind, Result};
 use crate::job::{GoldJob, WHOLE_TABLE, partition_expression};
@@ -27,6 +27,11 @@ pub async fn plan(clickhouse: &ClickHouse, database: &str, job: &GoldJob) -> Res
         }]);
     };
     let missing = found.missing_columns(database, job, &declared)?;
+    if missing.is_empty() {
+        let target = qualified(database, &job.name);
+        let asked = audits::check_sql(clickhouse, &target, job).await;
+        asked.context(&doing)?;
+    }
     let alter = |column: &TargetColumn| Change {
         what: format!("add column {} to {database}.{}", column.name, job.name),
         sql: format!(
@@ -54,7 +59,10 @@ pub async fn verify(
     let selected = selected_columns(clickhouse, job).await?;
     let declared = declared(job, &selected)?;
     match found.missing_columns(database, job, &declared)?.first() {
-        None => Ok(selected),
+        None => {
+            audits::check_sql(clickhouse, &qualified(database, &job.name), job).await?;
+            Ok(selected)
+        }
         Some(column) => Err(Error::new(
             Kind::Mismatch,
             format!("table {table} lacks column `{}`", column.name),
@@ -66,8 +74,12 @@ pub async fn verify(
 /// Unix seconds for parameters whose value does not matter.
 const ANY_INSTANT: &str = "1700000000";
 
-/// What the SELECT gives, by ClickHouse's own word.
 async fn selected_columns(clickhouse: &ClickHouse, job: &GoldJob) -> Result<Vec<TargetColumn>> {
+    described(clickhouse, &job.sql).await
+}
+
+/// What a SELECT over a window gives, by ClickHouse's own word; it runs nothing.
+pub async fn described(clickhouse: &ClickHouse, select: &str) -> Result<Vec<TargetColumn>> {
     #[derive(Row, Deserialize)]
     #[allow(dead_code, reason = "a row of DESCRIBE is read whole")]
     struct Described {
@@ -79,12 +91,12 @@ async fn selected_columns(clickhouse: &ClickHouse, job: &GoldJob) -> Result<Vec<
         codec_expression: String,
         ttl_expression: String,
     }
-    let sql = format!("DESCRIBE TABLE ({}\n)", job.sql);
-    let described = clickhouse.client().query_raw(&sql);
-    let described = described
+    let sql = format!("DESCRIBE TABLE (\n{select}\n)");
+    let asked = clickhouse.client().query_raw(&sql);
+    let asked = asked
         .with_setting("param_from", ANY_INSTANT)
         .with_setting("param_to", ANY_INSTANT);
-    let rows = described.fetch_all::<Described>().await;
+    let rows = asked.fetch_all::<Described>().await;
     let rows = rows.map_err(|error| clickhouse.explain(error))?;
     Ok(rows
         .into_iter()
@@ -119,6 +131,7 @@ fn declared(job: &GoldJob, selected: &[TargetColumn]) -> Result<Declared> {
             .advise("wrap it in assumeNotNull(…) or ifNull(…, …) in the SELECT"));
         }
     }
+    audits::check_columns(job, selected)?;
     let partition_key = match &job.time_column {
         Some(time) => partition_key(job, time, selected).map_err(mismatch)?,
         None => WHOLE_TABLE.to_owned(),

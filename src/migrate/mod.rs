@@ -1,5 +1,6 @@
 //! What stands in ClickHouse against what is declared: the statements that close the gap, and nothing else.
 
+mod audits;
 pub mod evolved;
 pub mod gold;
 mod ops;

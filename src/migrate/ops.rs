@@ -5,7 +5,7 @@ use crate::error::Result;
 use crate::sink::clickhouse::{ClickHouse, literal, quote};
 
 /// `clickhouse/NNN_name.sql`, in order; a file that has shipped is never edited, a new one is added.
-const FILES: [(u32, &str, &str); 7] = [
+const FILES: [(u32, &str, &str); 8] = [
     (1, "ops", include_str!("../../clickhouse/001_ops.sql")),
     (2, "gold", include_str!("../../clickhouse/002_gold.sql")),
     (
@@ -32,6 +32,11 @@ const FILES: [(u32, &str, &str); 7] = [
         7,
         "run_windows",
         include_str!("../../clickhouse/007_run_windows.sql"),
+    ),
+    (
+        8,
+        "audit_failures",
+        include_str!("../../clickhouse/008_audit_failures.sql"),
     ),
 ];
 

@@ -127,7 +127,7 @@ async fn an_audit_that_blocks_keeps_the_old_data() {
         .exits(4);
     assert_eq!(blocked.json()["blocked"], 1);
     assert!(
-        blocked.stderr.contains("`no negative sums` found 1 rows"),
+        blocked.stderr.contains("`no negative sums` found 1 row"),
         "{}",
         blocked.stderr
     );

@@ -26,6 +26,7 @@ mod evolution;
 mod evolution_debezium;
 mod flattened;
 mod gold;
+mod gold_audits;
 #[cfg(feature = "failpoints")]
 mod gold_fence;
 mod gold_grains;

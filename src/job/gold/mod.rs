@@ -5,10 +5,11 @@ mod order;
 mod partition;
 mod read;
 mod reads;
-mod sql;
+pub(crate) mod sql;
 
 use std::time::Duration;
 
+use crate::audit::Audit;
 use crate::cron::Schedule;
 use crate::window::{Calendar, Grain, Span, Window};
 
@@ -71,30 +72,6 @@ impl std::fmt::Display for Dependency {
     }
 }
 
-/// A question to the staging table whose answer must be no row.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Audit {
-    pub name: String,
-    pub severity: Severity,
-    pub check: Check,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Check {
-    /// any row of this SELECT over `{staging}` is a finding
-    Sql(String),
-    NotNull(Vec<String>),
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Severity {
-    /// readers keep the old data
-    Block,
-    Warn,
-}
-
-/// Where an audit's SELECT names the staging table.
-pub const STAGING: &str = "{staging}";
 /// Stands between a target's name and a token in the name of a staging table.
 pub const STAGING_INFIX: &str = "__staging_";
 

@@ -6,8 +6,9 @@ use std::time::Duration;
 use chrono_tz::Tz;
 use sha2::{Digest, Sha256};
 
-use super::sql::outline;
-use super::{Audit, Check, Dependency, GoldJob, STAGING, STAGING_INFIX, Severity};
+use super::sql::{PARAMETER_TYPE, outline, wrong_parameter};
+use super::{Dependency, GoldJob, STAGING_INFIX};
+use crate::audit;
 use crate::cron::Schedule;
 use crate::document::Section;
 use crate::fault::Faults;
@@ -15,8 +16,6 @@ use crate::window::{Calendar, Grain, Span};
 
 /// A source that is silent for longer than this is somebody's problem, not a wait.
 const DEFAULT_GRACE: Duration = Duration::from_secs(6 * 60 * 60);
-/// What the two parameters are, to the letter: without the zone they would follow the session's.
-const PARAMETER_TYPE: &str = "DateTime64(3, 'UTC')";
 
 /// What a gold job is read from, besides its TOML.
 pub(in crate::job) struct Declaration<'a> {
@@ -49,11 +48,8 @@ pub(in crate::job) fn read(declared: &Declaration<'_>, root: Section<'_>) -> Opt
     let lookback = lookback(&root, grain);
     let depends_on = dependencies(&root);
     let tags = tags(&root);
-    let audits: Vec<Audit> = root
-        .sections("audits")
-        .into_iter()
-        .filter_map(audit)
-        .collect();
+    let folder = declared.sql_file.parent().unwrap_or(Path::new(""));
+    let audits = audit::read(&root, folder, grain, declared.faults);
     if declared.name.contains(STAGING_INFIX) {
         root.fault(
             0,
@@ -188,49 +184,6 @@ fn dependencies(root: &Section<'_>) -> Vec<Dependency> {
     found
 }
 
-fn audit(section: Section<'_>) -> Option<Audit> {
-    let line = section.line();
-    let name = section.required_text("name");
-    let severities = [("block", Severity::Block), ("warn", Severity::Warn)];
-    let severity = section
-        .choice("severity", &severities)
-        .unwrap_or(Severity::Block);
-    let sql = section.text("sql");
-    let not_null: Vec<String> = section
-        .texts("not_null")
-        .into_iter()
-        .map(|column| column.value)
-        .collect();
-    let check = match (sql, not_null.is_empty()) {
-        (Some(sql), true) => {
-            let found = outline(&sql.value);
-            if found.statements != 1 || !matches!(found.first_word.as_str(), "SELECT" | "WITH") {
-                section.fault(sql.line, "an audit is one SELECT");
-            }
-            if !sql.value.contains(STAGING) {
-                section.fault(
-                    sql.line,
-                    format!("an audit reads the new data: FROM {STAGING}"),
-                );
-            }
-            Some(Check::Sql(
-                sql.value.trim_end().trim_end_matches(';').to_owned(),
-            ))
-        }
-        (None, false) => Some(Check::NotNull(not_null)),
-        _ => {
-            section.fault(line, "an audit has either `sql` or `not_null`");
-            None
-        }
-    };
-    section.finish();
-    Some(Audit {
-        name: name?.value,
-        severity,
-        check: check?,
-    })
-}
-
 /// The job's one SELECT, with both of its parameters where it has windows.
 fn select(declared: &Declaration<'_>, grain: Option<Grain>) -> Option<String> {
     let fault =
@@ -260,21 +213,8 @@ fn select(declared: &Declaration<'_>, grain: Option<Grain>) -> Option<String> {
         );
     }
     for parameter in &found.parameters {
-        let name = parameter.parameter();
-        let inner = parameter.text.trim_matches(['{', '}']);
-        let kind = inner.split_once(':').map_or("", |(_, kind)| kind.trim());
-        if !matches!(name, "from" | "to") {
-            fault(
-                parameter.line,
-                format!("unknown parameter `{name}`; a window has `from` and `to`"),
-            );
-        } else if kind.replace(' ', "") != PARAMETER_TYPE.replace(' ', "") {
-            fault(
-                parameter.line,
-                format!(
-                    "write {{{name}:{PARAMETER_TYPE}}}: another type would cut the window elsewhere"
-                ),
-            );
+        if let Some(message) = wrong_parameter(parameter, "`from` and `to`") {
+            fault(parameter.line, message);
         }
     }
     for name in ["from", "to"] {

@@ -2,6 +2,22 @@
 
 use std::collections::BTreeSet;
 
+/// What the two parameters of a window are, to the letter: without the zone they would follow the session's.
+pub const PARAMETER_TYPE: &str = "DateTime64(3, 'UTC')";
+
+/// What is wrong with a parameter as written; `known` are those that the text may have.
+pub fn wrong_parameter(parameter: &Token<'_>, known: &str) -> Option<String> {
+    let name = parameter.parameter();
+    let inner = parameter.text.trim_matches(['{', '}']);
+    let kind = inner.split_once(':').map_or("", |(_, kind)| kind.trim());
+    if !matches!(name, "from" | "to") {
+        return Some(format!("unknown parameter `{name}`; there are {known}"));
+    }
+    (kind.replace(' ', "") != PARAMETER_TYPE.replace(' ', "")).then(|| {
+        format!("write {{{name}:{PARAMETER_TYPE}}}: another type would cut the window elsewhere")
+    })
+}
+
 /// What stands in one SQL text outside of strings, quoted names and comments.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Outline<'t> {

@@ -1,6 +1,7 @@
 use std::path::Path;
 
 use super::*;
+use crate::audit::Check;
 use crate::column::Type;
 use crate::document::Document;
 use crate::fault::Faults;

@@ -1,0 +1,391 @@
+//! Audits on the real engine: asked of the new rows before readers see them, and what they find is kept.
+
+use crate::gold::{SQL, TOML, daily};
+use crate::support::EmbeddedProject;
+
+const HEAD: &str = "grain = \"day\"\ntime_column = \"day\"\norder_by = [\"day\", \"kind\"]\n";
+const HELD: &str = "SELECT * FROM gold.daily ORDER BY ALL";
+const STAGING: &str =
+    "SELECT count() FROM system.tables WHERE database = 'gold' AND name LIKE '%staging%'";
+
+/// One of each kind, all of them only told.
+const EVERY_KIND: &str = r#"
+[[audits]]
+name = "sums"
+severity = "warn"
+not_null = ["day", "total"]
+
+[[audits]]
+name = "no sum twice"
+severity = "warn"
+unique = ["day", "total"]
+
+[[audits]]
+name = "known kinds"
+severity = "warn"
+accepted_values = { column = "kind", values = ["a", "b", "c"] }
+
+[[audits]]
+name = "sums of some size"
+severity = "warn"
+range = { column = "total", min = 0, max = 1_000_000 }
+
+[[audits]]
+name = "like yesterday"
+severity = "warn"
+row_count = { min = 1, max_ratio = 1.5, min_ratio = 0.5 }
+
+[[audits]]
+name = "no negative sums"
+severity = "warn"
+sql = "SELECT kind, total FROM {staging} WHERE total < 0"
+
+[[audits]]
+name = "nothing unknown"
+severity = "warn"
+sql_file = "audits/nothing_unknown.sql"
+"#;
+const NOTHING_UNKNOWN: &str =
+    "SELECT sum(events) AS built, (SELECT count() FROM events WHERE kind IN ('a', 'b', 'c')
+    AND at >= {from:DateTime64(3, 'UTC')} AND at < {to:DateTime64(3, 'UTC')}) AS known
+FROM {staging} HAVING built != known; -- the window's own
+";
+
+fn with_audits(project: &EmbeddedProject, audits: &str) {
+    project.write("jobs/gold/daily.toml", &format!("{HEAD}{audits}"));
+}
+
+#[tokio::test]
+async fn every_kind_of_audit_passes_what_is_right_and_tells_what_is_not() {
+    let project = daily().await;
+    project.write("jobs/gold/audits/nothing_unknown.sql", NOTHING_UNKNOWN);
+    with_audits(&project, EVERY_KIND);
+    assert_eq!(
+        project.run("migrate").await.exits(0).stdout,
+        "nothing to change\n"
+    );
+    let right = project
+        .run("gold --from 2024-03-04 --through 2024-03-05 --output json")
+        .await
+        .exits(0)
+        .json();
+    assert_eq!(right["jobs"][0]["audits"], serde_json::json!([]), "{right}");
+    assert_eq!(
+        project.ask("SELECT count() FROM ops.audit_failures").await,
+        "0"
+    );
+
+    project
+        .sql("INSERT INTO events VALUES ('2024-03-05 12:00:00', 'x', NULL), ('2024-03-05 12:00:00', 'y', -5), ('2024-03-05 12:00:00', 'z', -5)")
+        .await;
+    let ran = project
+        .run("gold --date 2024-03-05 --output json")
+        .await
+        .exits(0);
+    let job = &ran.json()["jobs"][0];
+    assert_eq!(
+        (&job["built"], &job["warnings"]),
+        (&1.into(), &7.into()),
+        "{job}"
+    );
+    let what: Vec<&str> = job["audits"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|audit| audit["what"].as_str().unwrap())
+        .collect();
+    let rows = "6 rows, more than 1.5 times the 3 of 2024-03-04";
+    let expected = [
+        "1 row",
+        "1 key more than once",
+        "3 rows",
+        "2 rows",
+        rows,
+        "2 rows",
+        "1 row",
+    ];
+    assert_eq!(what, expected);
+    // told, and swapped nevertheless
+    assert_eq!(
+        project
+            .ask("SELECT count() FROM gold.daily WHERE day = '2024-03-05'")
+            .await,
+        "6"
+    );
+    let kept = project
+        .ask("SELECT audit, kind, severity, found, key_columns, arraySort(keys) FROM ops.audit_failures FINAL WHERE job = 'daily' \
+AND toDate(window_from) = '2024-03-05' ORDER BY audit")
+        .await;
+    let day = "2024-03-05";
+    let known = format!("[['{day}','x'],['{day}','y'],['{day}','z']]");
+    let expected = [
+        format!("known kinds\taccepted_values\twarn\t3\t['day','kind']\t{known}"),
+        "like yesterday\trow_count\twarn\t6\t[]\t[]".to_owned(),
+        "no negative sums\tsql\twarn\t2\t['kind']\t[['y'],['z']]".to_owned(),
+        format!("no sum twice\tunique\twarn\t1\t['day','total']\t[['{day}','-5']]"),
+        "nothing unknown\tsql\twarn\t1\t[]\t[]".to_owned(),
+        format!("sums\tnot_null\twarn\t1\t['day','kind']\t[['{day}','x']]"),
+        format!("sums of some size\trange\twarn\t2\t['day','kind']\t[['{day}','y'],['{day}','z']]"),
+    ];
+    assert_eq!(kept, expected.join("\n"));
+    // a build that changes nothing looks, too, and says so to people
+    let again = project.run("gold --date 2024-03-05").await.exits(0);
+    let expected = "daily: 0 built, 1 unchanged, 7 warnings, 6 rows\n  warning: 2024-03-05: audit `sums` found 1 row\n";
+    assert!(again.stdout.contains(expected), "{}", again.stdout);
+    let message = "SELECT DISTINCT message FROM ops.runs WHERE message != ''";
+    assert_eq!(
+        project.ask(message).await,
+        "7 warnings, the first: audit `sums` found 1 row"
+    );
+}
+
+#[tokio::test]
+async fn a_blocked_window_keeps_its_rows_until_the_input_is_mended() {
+    let project = daily().await;
+    project.write(
+        "jobs/gold/after.toml",
+        &format!("{HEAD}depends_on = [\"gold.daily\"]\n"),
+    );
+    project.write(
+        "jobs/gold/after.sql",
+        &SQL.replace(
+            "FROM events",
+            "FROM (SELECT toDateTime(day, 'UTC') AS at, kind, total AS amount FROM gold.daily)",
+        ),
+    );
+    project.run("migrate").await.exits(0);
+    project
+        .run("gold --from 2024-03-04 --to 2024-03-07")
+        .await
+        .exits(0);
+    let before = project.ask(HELD).await;
+    let bad = "'2024-03-05 12:00:00', concat('bad', toString(number)), -987654321";
+    project
+        .sql(&format!("INSERT INTO events SELECT {bad} FROM numbers(30)"))
+        .await;
+    project
+        .sql("INSERT INTO events VALUES ('2024-03-06 12:00:00', 'a', 5)")
+        .await;
+
+    let blocked = project
+        .run("gold --from 2024-03-05 --to 2024-03-07 --output json")
+        .await
+        .exits(4);
+    let job = &blocked.json()["jobs"][0];
+    assert_eq!(
+        (&job["built"], &job["blocked"]),
+        (&1.into(), &1.into()),
+        "{job}"
+    );
+    assert_eq!(job["audits"][0]["severity"], "block", "{job}");
+    let said = format!("{}{}", blocked.stdout, blocked.stderr);
+    assert!(
+        said.contains("audit `no negative sums` found 30 rows"),
+        "{said}"
+    );
+    assert!(
+        said.contains("`gold.daily` it depends on failed")
+            || said.contains("gold.daily it depends on failed"),
+        "{said}"
+    );
+    for value in ["bad1", "987654321"] {
+        assert!(!said.contains(value), "{said}");
+    }
+    let fifth = "SELECT * FROM gold.daily WHERE day != '2024-03-06' ORDER BY ALL";
+    let others: Vec<&str> = before
+        .lines()
+        .filter(|line| !line.starts_with("2024-03-06"))
+        .collect();
+    assert_eq!(project.ask(fifth).await, others.join("\n"));
+    assert_eq!(project.ask(STAGING).await, "0");
+    let ledger =
+        "SELECT toDate(window_from), state FROM ops.windows WHERE job = 'daily' ORDER BY 1";
+    assert_eq!(
+        project.ask(ledger).await,
+        "2024-03-04\tdone\n2024-03-05\tblocked\n2024-03-06\tdone"
+    );
+    assert_eq!(
+        project.ask("SELECT state, exit, failed FROM ops.runs WHERE job = 'daily' ORDER BY run_id DESC LIMIT 1").await,
+        "blocked\t4\t1"
+    );
+    let kept =
+        "SELECT found, length(keys), keys[1][2] LIKE 'bad%', key_columns FROM ops.audit_failures";
+    assert_eq!(project.ask(kept).await, "30\t20\t1\t['day','kind']");
+
+    // still wrong: the same again, and readers keep what they have
+    project.run("gold daily --missing").await.exits(4);
+    project
+        .sql("ALTER TABLE events DELETE WHERE amount < 0 SETTINGS mutations_sync = 2")
+        .await;
+    let mended = project.run("gold --missing --output json").await.exits(0);
+    assert_eq!(mended.json()["jobs"][0]["windows"], 1, "{}", mended.stdout);
+    assert_eq!(project.ask(fifth).await, others.join("\n"));
+    let stands = "SELECT countIf(state NOT IN ('done', 'unchanged')) FROM ops.windows";
+    assert_eq!(project.ask(stands).await, "0");
+    let later = "SELECT count() FROM ops.audit_failures AS f JOIN ops.windows AS w USING (job, window_from, window_to, run_id)";
+    assert_eq!(project.ask(later).await, "0");
+}
+
+#[tokio::test]
+async fn an_empty_window_has_nothing_wrong_but_the_number_of_its_rows() {
+    let project = daily().await;
+    with_audits(
+        &project,
+        "[[audits]]\nname = \"sums\"\nnot_null = [\"total\"]\n\n[[audits]]\nname = \"like yesterday\"\nrow_count = { min_ratio = 0.5, max_ratio = 2 }\n",
+    );
+    // nothing was ever built before it: nothing to compare with
+    project.run("gold --date 2024-02-28").await.exits(0);
+    project
+        .run("gold --from 2024-02-29 --to 2024-03-06")
+        .await
+        .exits(0);
+    let before = project.ask(HELD).await;
+    project
+        .sql(
+            "ALTER TABLE events DELETE WHERE toDate(at) = '2024-03-05' SETTINGS mutations_sync = 2",
+        )
+        .await;
+    let blocked = project.run("gold --date 2024-03-05").await.exits(4);
+    let expected = "audit `like yesterday` found 0 rows, fewer than 0.5 times the 3 of 2024-03-04";
+    assert!(blocked.stderr.contains(expected), "{}", blocked.stderr);
+    assert_eq!(project.ask(HELD).await, before);
+    with_audits(
+        &project,
+        "[[audits]]\nname = \"some rows\"\nrow_count = { min = 1 }\n\n[[audits]]\nname = \"enough\"\nseverity = \"warn\"\nrow_count = { min = 3 }\n",
+    );
+    let blocked = project
+        .run("gold --date 2024-02-27 --output json")
+        .await
+        .exits(4);
+    let audits = &blocked.json()["jobs"][0]["audits"];
+    assert_eq!(audits[0]["what"], "0 rows, fewer than 1");
+    assert_eq!(audits[1]["severity"], "warn");
+}
+
+#[tokio::test]
+async fn a_whole_table_and_columns_of_every_type_are_audited() {
+    let project = EmbeddedProject::new().await;
+    project
+        .sql("CREATE TABLE things (id UInt64, price Decimal(10, 2), share Float64, paid Bool, state Enum8('open' = 1, 'shut' = 2), \
+at DateTime64(3, 'Europe/Berlin'), word LowCardinality(Nullable(String)), who UUID) ENGINE = MergeTree ORDER BY id")
+        .await;
+    project
+        .sql("INSERT INTO things SELECT number, 0.5, 0.5, true, 'open', '2024-03-01 00:00:00', NULL, toUUID('6bd7cf2c-8f2e-4b5e-a5b1-c0bd3c1b2f11') \
+FROM numbers(10)")
+        .await;
+    project.write("jobs/gold/now.sql", "SELECT * FROM things");
+    project.write(
+        "jobs/gold/now.toml",
+        r#"
+grain = "table"
+order_by = ["id"]
+audits = [
+    { name = "price", range = { column = "price", min = 0.01, max = "1000.25" } },
+    { name = "share", range = { column = "share", min = 0, max = 1.5 } },
+    { name = "paid", accepted_values = { column = "paid", values = [true] } },
+    { name = "state", accepted_values = { column = "state", values = ["open", "ajar"] } },
+    { name = "at", range = { column = "at", min = 2000-01-01T00:00:00 } },
+    { name = "word", accepted_values = { column = "word", values = ["yes", "no"] } },
+    { name = "who", accepted_values = { column = "who", values = ["6bd7cf2c-8f2e-4b5e-a5b1-c0bd3c1b2f11"] } },
+    { name = "id", unique = ["id", "at", "word"] },
+    { name = "as many as now", row_count = { min_ratio = 0.5, max_ratio = 2 } },
+]
+"#,
+    );
+    project.run("migrate").await.exits(0);
+    project.run("gold now").await.exits(0);
+    project
+        .sql("INSERT INTO things SELECT 3, 0, nan, false, 'shut', '1999-12-31 23:00:00', 'maybe', generateUUIDv4(number) FROM numbers(20)")
+        .await;
+    let blocked = project.run("gold now --output json").await.exits(4);
+    let found: Vec<String> = blocked.json()["jobs"][0]["audits"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|audit| format!("{} {}", audit["audit"].as_str().unwrap(), audit["found"]))
+        .collect();
+    assert_eq!(
+        found,
+        [
+            "price 20",
+            "share 20",
+            "paid 20",
+            "state 20",
+            "at 20",
+            "word 20",
+            "who 20",
+            "id 1",
+            "as many as now 30"
+        ],
+        "{}",
+        blocked.stderr
+    );
+    assert_eq!(project.ask("SELECT count() FROM gold.now").await, "10");
+    let key = "SELECT key_columns, keys FROM ops.audit_failures WHERE audit = 'id'";
+    assert_eq!(
+        project.ask(key).await,
+        "['id','at','word']\t[['3','1999-12-31 23:00:00.000','maybe']]"
+    );
+}
+
+#[tokio::test]
+async fn an_audit_that_cannot_be_asked_lets_nothing_through() {
+    let project = daily().await;
+    project.run("gold --date 2024-03-05").await.exits(0);
+    let before = project.ask(HELD).await;
+    project
+        .sql("INSERT INTO events VALUES ('2024-03-05 12:00:00', 'd', 8)")
+        .await;
+    // what no file tells, ClickHouse does before the first row is read
+    for (audit, exit, expected) in [
+        (
+            "not_null = [\"totl\"]",
+            2,
+            "audit `x`: its SELECT has no column `totl`, did you mean `total`?",
+        ),
+        (
+            "sql = \"SELECT * FROM {staging} WHERE totl < 0\"",
+            1,
+            "audit `x`: clickhouse refused",
+        ),
+        (
+            "sql = \"SELECT * FROM {staging} WHERE kind IN (SELECT kind FROM kinds)\"",
+            2,
+            "audit `x`: clickhouse refused",
+        ),
+        (
+            "range = { column = \"day\", min = \"soon\" }",
+            1,
+            "audit `x`: clickhouse refused",
+        ),
+    ] {
+        with_audits(&project, &format!("[[audits]]\nname = \"x\"\n{audit}\n"));
+        for command in ["migrate", "gold --date 2024-03-05"] {
+            let refused = project.run(command).await.exits(exit);
+            assert!(
+                refused.stderr.contains(expected),
+                "{command}, {audit}: {}",
+                refused.stderr
+            );
+        }
+    }
+    let failed = "SELECT count() FROM ops.windows WHERE state != 'done'";
+    assert_eq!(project.ask(failed).await, "0");
+    // what only the rows tell fails their window
+    with_audits(
+        &project,
+        "[[audits]]\nname = \"x\"\nseverity = \"warn\"\nsql = \"SELECT * FROM {staging} WHERE throwIf(events = 1)\"\n",
+    );
+    let failed = project.run("gold --date 2024-03-05").await.exits(1);
+    assert!(
+        failed.stderr.contains("audit `x`: clickhouse refused"),
+        "{}",
+        failed.stderr
+    );
+    assert_eq!(project.ask(HELD).await, before);
+    assert_eq!(project.ask("SELECT state FROM ops.windows").await, "failed");
+    assert_eq!(project.ask(STAGING).await, "0");
+    project.write("jobs/gold/daily.toml", TOML);
+    project.run("gold --missing").await.exits(0);
+    assert_eq!(project.ask("SELECT count() FROM gold.daily").await, "4");
+}
