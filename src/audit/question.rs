@@ -2,7 +2,7 @@
 
 use super::Check;
 use crate::document::Scalar;
-use crate::sink::clickhouse::{literal, quote};
+use crate::quoting::{literal, quote};
 
 /// Where an audit's SELECT names the staging table.
 pub const STAGING: &str = "{staging}";

@@ -174,7 +174,7 @@ pub struct Told {
     run: String,
     jobs: Vec<Value>,
     total: Summary,
-    failed: Vec<String>,
+    failed: Vec<(String, Kind)>,
     errors: Vec<Error>,
 }
 
@@ -189,16 +189,21 @@ impl Told {
         }
     }
 
-    /// Why a job need not be tried.
+    /// Why a job need not be tried. It has failed as the one it waits for did: a retry would help it as little.
     pub fn failed_dependency(&self, job: &GoldJob) -> Option<Error> {
-        let dependency = job.depends_on.iter().find(
-            |dependency| matches!(dependency, Dependency::Gold(name) if self.failed.contains(name)),
-        )?;
+        let (dependency, kind) = job.depends_on.iter().find_map(|dependency| {
+            let Dependency::Gold(wanted) = dependency else {
+                return None;
+            };
+            let (_, kind) = self.failed.iter().find(|(name, _)| name == wanted)?;
+            Some((dependency, *kind))
+        })?;
         let message = format!(
             "gold job {} was not built: {dependency} it depends on failed",
             job.name
         );
-        Some(Error::new(Kind::WindowsFailed, message))
+        let error = Error::new(kind, message);
+        Some(error.advise("mend that one first, then run the same command again"))
     }
 
     pub fn note(&mut self, job: &GoldJob, result: Result<Summary>) {
@@ -217,14 +222,14 @@ impl Told {
                 self.total.failed += summary.failed;
                 self.total.rows += summary.rows;
                 if let Some(error) = summary.into_error() {
-                    self.failed.push(job.name.clone());
+                    self.failed.push((job.name.clone(), error.kind()));
                     self.errors.push(error);
                 }
             }
             Err(error) => {
                 self.jobs
                     .push(json!({"job": job.name, "error": error.to_string()}));
-                self.failed.push(job.name.clone());
+                self.failed.push((job.name.clone(), error.kind()));
                 self.errors.push(error);
             }
         }

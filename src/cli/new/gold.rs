@@ -117,10 +117,11 @@ name = "no day without rows"
 severity = "block"
 sql = "SELECT day FROM {{staging}} WHERE rows = 0"
 
+# Or one of: not_null, unique, accepted_values, range, row_count, sql_file
 # [[audits]]
-# name = "every row has a day"
+# name = "about as many rows as the day before"
 # severity = "warn"
-# not_null = ["day"]
+# row_count = {{ min_ratio = 0.5, max_ratio = 2.0 }}
 "#
     )
 }
