@@ -2,6 +2,8 @@
 
 use crate::gold::{SQL, TOML, daily};
 use crate::support::EmbeddedProject;
+#[cfg(feature = "failpoints")]
+use crate::support::{PATIENCE, program::Running};
 
 const HEAD: &str = "grain = \"day\"\ntime_column = \"day\"\norder_by = [\"day\", \"kind\"]\n";
 const HELD: &str = "SELECT * FROM gold.daily ORDER BY ALL";
@@ -384,4 +386,40 @@ async fn an_audit_that_cannot_be_asked_lets_nothing_through() {
     project.write("jobs/gold/daily.toml", TOML);
     project.run("gold --missing").await.exits(0);
     assert_eq!(project.ask("SELECT count() FROM gold.daily").await, "4");
+}
+
+#[cfg(feature = "failpoints")]
+#[tokio::test]
+async fn a_cut_off_swap_that_has_to_be_built_anew_is_audited_too() {
+    let project = daily().await;
+    project.run("gold --date 2024-03-05").await.exits(0);
+    let before = project.ask(HELD).await;
+    let add = "INSERT INTO events VALUES ('2024-03-05 12:00:00', 'd'";
+    project.sql(&format!("{add}, 5)")).await;
+    let child = project
+        .command("gold --date 2024-03-05")
+        .env("BULLION_FAILPOINT", "swap-announced:1:kill")
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    Running(child).wait(PATIENCE);
+    project
+        .sql("DROP TABLE gold.daily__staging_2_20240305 SYNC")
+        .await;
+    project.sql(&format!("{add}, -7)")).await;
+    let state = "SELECT state FROM ops.windows WHERE toDate(window_from) = '2024-03-05'";
+    for _ in 0..2 {
+        let blocked = project.run("gold --date 2024-03-04").await.exits(4);
+        let expected = "window 2024-03-05: audit `no negative sums` found 1 row";
+        assert!(blocked.stderr.contains(expected), "{}", blocked.stderr);
+        assert_eq!(project.ask(state).await, "swapping");
+        assert_eq!(project.ask(HELD).await, before);
+    }
+    project
+        .sql("ALTER TABLE events DELETE WHERE amount < 0 SETTINGS mutations_sync = 2")
+        .await;
+    project.run("gold --date 2024-03-04").await.exits(0);
+    assert_eq!(project.ask(state).await, "done");
+    let rows = "SELECT count() FROM gold.daily WHERE day = '2024-03-05'";
+    assert_eq!(project.ask(rows).await, "4");
 }
