@@ -166,7 +166,7 @@ key_columns, keys) SELECT {job}, fromUnixTimestamp64Milli(toInt64({from}), 'UTC'
         let (Check::Sql(_), Some(select)) = (check, select) else {
             return Ok(wanted.to_vec());
         };
-        let given = described(self.clickhouse, select).await?;
+        let given = described(&self.clickhouse, select).await?;
         let is_given = |name: &&String| given.iter().any(|column| column.name == **name);
         Ok(wanted.iter().filter(is_given).cloned().collect())
     }
