@@ -13,6 +13,7 @@ from pathlib import Path
 from statistics import median
 
 from contest import PEER, Contest, Run, WrongAnswer, bullion, kafka_engine
+from machine import commit, machine
 
 HERE = Path(__file__).resolve().parent
 TOPIC = "bench.public.orders"
@@ -78,22 +79,6 @@ def keep(results: Path, figures: dict) -> None:
     results.parent.mkdir(parents=True, exist_ok=True)
     with results.open("a") as file:
         file.write(json.dumps(figures) + "\n")
-
-
-def commit() -> str:
-    def git(*words: str) -> str:
-        return subprocess.run(["git", "-C", HERE, *words], capture_output=True, text=True, check=False).stdout.strip()
-
-    changed = git("status", "--porcelain", "--untracked-files=no", "--", "../src", "../Cargo.lock")
-    return git("rev-parse", "--short", "HEAD") + ("+changes" if changed else "")
-
-
-def machine() -> dict[str, object]:
-    """What a reader needs to judge the figures; neither names nor paths."""
-    info = Path("/proc/cpuinfo").read_text().splitlines()
-    models = [line.partition(":")[2].strip() for line in info if line.startswith("model name")]
-    pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    return {"processor": models[0] if models else "unknown", "cores": os.cpu_count(), "memory_gib": round(pages / 2**30)}
 
 
 def say(text: str) -> None:

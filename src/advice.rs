@@ -1,5 +1,7 @@
 //! What is no fault of a declaration, and still worth a word: what `bullion check` says beside faults. Pure.
 
+mod partitions;
+
 use crate::config;
 use crate::job::{Dependency, GoldJob, Jobs, Reads, SilverJob};
 
@@ -9,6 +11,7 @@ pub fn of(jobs: &Jobs, names: &config::ClickHouse) -> Vec<String> {
         let reads = Reads::by_names(job, jobs, names);
         let mut advice = undeclared(job, &reads);
         advice.extend(untracked(job, jobs, &reads));
+        advice.extend(partitions::missing(job, &reads, jobs));
         advice
     };
     jobs.gold.iter().flat_map(of_job).collect()

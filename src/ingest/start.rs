@@ -95,6 +95,7 @@ mod tests {
             key: Vec::new(),
             time_column: None,
             immutable: Vec::new(),
+            partition_by: None,
             columns: Vec::new(),
             extras: Vec::new(),
             exclude: Vec::new(),

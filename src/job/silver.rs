@@ -4,6 +4,7 @@ mod format;
 mod line;
 mod mongodb;
 mod options;
+mod partition;
 mod read;
 mod time;
 
@@ -17,6 +18,7 @@ pub(super) use read::read;
 pub use time::EarlierTime;
 
 use crate::column::Type;
+use crate::window::Grain;
 
 /// One validated `jobs/silver/<name>.toml`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,6 +37,8 @@ pub struct SilverJob {
     pub time_column: Option<String>,
     /// columns of the table whose values never change while a row lives
     pub immutable: Vec<String>,
+    /// how much of `time_column` a partition of the table holds, in UTC; the column is part of the key then, if there is one
+    pub partition_by: Option<Grain>,
     pub columns: Vec<Column>,
     /// after them in the table
     pub extras: Vec<Extra>,

@@ -2,14 +2,16 @@
 
 use std::fmt::Write as _;
 
+use chrono_tz::Tz;
 use clickhouse::Row;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
 use super::{Change, times};
 use crate::error::{Error, Kind, Result};
-use crate::job::{SYSTEM_COLUMNS, SilverJob};
+use crate::job::{SYSTEM_COLUMNS, SilverJob, partition_expression};
 use crate::sink::clickhouse::{ClickHouse, literal, quote};
+use crate::window::Calendar;
 
 pub async fn plan(clickhouse: &ClickHouse, database: &str, job: &SilverJob) -> Result<Vec<Change>> {
     let mut changes = Vec::new();
@@ -113,6 +115,17 @@ pub fn sorting_key(job: &SilverJob) -> Vec<String> {
     job.key.iter().filter_map(name).collect()
 }
 
+/// PARTITION BY, where the job wants it.
+fn partition_key(job: &SilverJob) -> Option<String> {
+    let calendar = Calendar {
+        grain: job.partition_by?,
+        zone: Tz::UTC,
+    };
+    let time = job.time_column.as_ref()?;
+    let column = job.columns.iter().find(|column| column.name == *time)?;
+    partition_expression(calendar, &quote(time), &column.kind).ok()
+}
+
 fn create_table(clickhouse: &ClickHouse, database: &str, job: &SilverJob) -> String {
     let mut sql = format!(
         "CREATE TABLE IF NOT EXISTS {}{}\n(",
@@ -139,7 +152,8 @@ fn create_table(clickhouse: &ClickHouse, database: &str, job: &SilverJob) -> Str
     };
     let _ = write!(
         sql,
-        "\n)\nENGINE = {replicated}ReplacingMergeTree(_version, _deleted)\nORDER BY ({})",
+        "\n)\nENGINE = {replicated}ReplacingMergeTree(_version, _deleted)\n{}ORDER BY ({})",
+        partition_key(job).map_or_else(String::new, |key| format!("PARTITION BY {key}\n")),
         key.join(", ")
     );
     sql
@@ -218,6 +232,7 @@ async fn has_types(
 /// A table as ClickHouse describes it.
 struct Existing {
     engine: String,
+    partition_key: String,
     sorting_key: String,
     columns: Vec<(String, String)>,
 }
@@ -225,6 +240,7 @@ struct Existing {
 #[derive(Row, Deserialize)]
 struct Described {
     engine: String,
+    partition_key: String,
     sorting_key: String,
 }
 
@@ -242,7 +258,7 @@ async fn existing(
     let place = format!("database = {} AND", literal(database));
     let table = literal(&table_name(job));
     let sql = format!(
-        "SELECT engine_full AS engine, sorting_key FROM system.tables WHERE {place} name = {table}"
+        "SELECT engine_full AS engine, partition_key, sorting_key FROM system.tables WHERE {place} name = {table}"
     );
     let Some(described) = clickhouse.all::<Described>(&sql).await?.into_iter().next() else {
         return Ok(None);
@@ -253,6 +269,7 @@ async fn existing(
     let columns = clickhouse.all::<DescribedColumn>(&sql).await?;
     Ok(Some(Existing {
         engine: described.engine,
+        partition_key: described.partition_key,
         sorting_key: described.sorting_key,
         columns: columns
             .into_iter()
@@ -281,12 +298,23 @@ impl Existing {
             ))
         };
         let engine = "ReplacingMergeTree(_version, _deleted)";
-        let found = self.engine.split(" ORDER BY").next().unwrap_or_default();
+        let found = self.engine.split(" PARTITION BY").next();
+        let found = found.and_then(|text| text.split(" ORDER BY").next());
+        let found = found.unwrap_or_default();
         let plain = found.strip_prefix("Replicated").unwrap_or(found);
         let same = plain == engine
             || (found.starts_with("Replicated") && found.ends_with("_version, _deleted)"));
         if !same {
             return refuse("engine", found, engine);
+        }
+        let declared = partition_key(job).unwrap_or_default();
+        if plain_list(&self.partition_key) != plain_list(&declared) {
+            let shown = |key: &str| if key.is_empty() { "none" } else { key }.to_owned();
+            return refuse(
+                "PARTITION BY",
+                &shown(&self.partition_key),
+                &shown(&declared),
+            );
         }
         let declared = sorting_key(job).join(", ");
         if plain_list(&self.sorting_key) != declared {

@@ -247,7 +247,7 @@ const FIRST_ANSWER: Duration = Duration::from_secs(10);
 const LONGEST_QUERY: &str = "67108864";
 
 /// What makes one request one part.
-const INSERT_SETTINGS: [(&str, &str); 5] = [
+const INSERT_SETTINGS: [(&str, &str); 6] = [
     // on by default since 26.3: would answer before the rows are written, or drop some as duplicates
     ("async_insert", "0"),
     // rows come sorted and collapsed already: 0.24 s instead of 1.04 s per million
@@ -257,6 +257,8 @@ const INSERT_SETTINGS: [(&str, &str); 5] = [
     // one block in, one block out
     ("max_insert_block_size", "1000000000"),
     ("min_insert_block_size_rows", "0"),
+    // a snapshot's block reaches as far back as the source does, in silver that has partitions
+    ("max_partitions_per_insert_block", "0"),
 ];
 
 /// ClickHouse's exception code in the text of an error: `Code: 60. DB::Exception: …`.

@@ -64,6 +64,7 @@ mod replay;
 mod resync;
 mod routing;
 mod schedule;
+mod silver_partitions;
 mod support;
 mod tls;
 mod tls_kafka;

@@ -42,6 +42,7 @@ pub(crate) fn job(more: &[(&str, &str, Encoding)]) -> SilverJob {
         key: vec!["id".into()],
         time_column: None,
         immutable: Vec::new(),
+        partition_by: None,
         columns: base.iter().chain(more).map(column).collect(),
         extras: vec![],
         exclude: vec![],

@@ -45,6 +45,11 @@ impl GoldJob {
     pub fn window_columns(&self) -> BTreeSet<String> {
         compared_columns(&self.sql)
     }
+
+    /// Whether this name stands in its SELECT, outside of texts and comments.
+    pub fn names(&self, wanted: &str) -> bool {
+        tokens(&self.sql).any(|token| token.name().as_deref() == Some(wanted))
+    }
 }
 
 impl Jobs {

@@ -9,6 +9,7 @@ use crate::fault::suggestion;
 use super::format::{DELETES as SHOWN_DELETES, FORMATS};
 use super::mongodb::{self, LOOKUP_MISSES};
 use super::options;
+use super::partition;
 use super::{
     Column, DeletePolicy, Deletes, Encoding, Extra, Flattened, Format, Mask, NewColumnPolicy,
     NullPolicy, Policies, Shape, SilverJob, ToastPolicy, TruncatePolicy, ValuePolicy,
@@ -118,6 +119,7 @@ pub(in crate::job) fn read(
         check_time_column(&root, wanted, &columns);
     }
     check_immutable(&root, &immutable, &columns);
+    let partition_by = partition::read(&root, &key, time_column.as_ref(), &columns);
     check_keep(&root, &key, &columns, policies);
     root.finish();
     Some(SilverJob {
@@ -129,6 +131,7 @@ pub(in crate::job) fn read(
         key: key.into_iter().map(|field| field.value).collect(),
         time_column: time_column.map(|column| column.value),
         immutable: immutable.into_iter().map(|column| column.value).collect(),
+        partition_by,
         columns: columns.into_iter().map(|column| column.value).collect(),
         extras: extras.into_iter().map(|extra| extra.value).collect(),
         exclude: exclude.into_iter().map(|field| field.value).collect(),
