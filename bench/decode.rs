@@ -83,6 +83,7 @@ fn job() -> Result<SilverJob, String> {
         key: vec!["id".to_owned()],
         time_column: None,
         immutable: Vec::new(),
+        partition_by: None,
         columns: COLUMNS.iter().map(column).collect::<Result<_, _>>()?,
         extras: Vec::new(),
         exclude: Vec::new(),

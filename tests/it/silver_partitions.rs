@@ -69,7 +69,7 @@ async fn updates_and_deletes_find_the_partition_of_their_row_and_a_window_reads_
             .project
             .write("jobs/silver/events.toml", &job(&stream, other));
         let refused = stream.project.run(&["migrate"]);
-        refused.exits(2);
+        assert_eq!(refused.exit, 2, "{}", refused.text());
         assert!(
             refused.text().contains("PARTITION BY"),
             "{}",
