@@ -34,6 +34,8 @@ depends_on = ["silver.orders"]
 """
 # As much as is allowed to be read of the whole for one day of thirty.
 ALLOWED = {("serial", False, "between"): 1 / 6, ("serial", True, "where"): 1 / 30, ("random", True, "where"): 1 / 30}
+# Rows are read by granules of 8,192, and FINAL reads some twice where it splits its work.
+SLACK = 4 * 8192
 
 
 class Wrong(Exception):
@@ -151,8 +153,7 @@ def one_day(project: Project, partitioned: bool) -> dict:
             raise Wrong(f"gold.{job} holds {held} after late changes, and it should hold {wanted}")
         share = cost["read_rows"] / whole["read_rows"]
         allowed = ALLOWED.get((project.key, partitioned, job))
-        # a day holds its own late changes, too
-        if allowed and share > allowed * 1.02:
+        if allowed and cost["read_rows"] > allowed * whole["read_rows"] + SLACK:
             raise Wrong(f"one day read {share:.3f} of all rows by {job}, and {allowed:.3f} is allowed")
         found[job] = cost | {"share": round(share, 4)}
     return found

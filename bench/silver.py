@@ -60,7 +60,7 @@ def insert(engine: Engine, rows: int, key: str, numbers: str, where: str, offset
             {amount(revision)}, concat('note of order ', toString(n)),
             bitShiftLeft(toUInt64(1), 56) + bitShiftLeft(toUInt64({offset}), 8), {deleted}, 'bench.public.orders', 0
         FROM (SELECT number AS n FROM {numbers}) WHERE {where}
-        SETTINGS max_partitions_per_insert_block = 0, max_insert_threads = 1""")
+        SETTINGS max_partitions_per_insert_block = 0, max_insert_threads = 1, optimize_on_insert = 0""")
 
 
 def fill(engine: Engine, rows: int, key: str) -> None:
