@@ -179,6 +179,7 @@ def main(binary: str, folder: Path, rows: int, results: Path, with_recompute: bo
                 if with_recompute:
                     figures[name] |= recompute(project)
                 figures[name] |= one_day(project, partitioned)
+            say(json.dumps(figures[name]))
             subprocess.run(["rm", "-rf", place], check=True)
     print(table(rows, figures))
     results.parent.mkdir(parents=True, exist_ok=True)
