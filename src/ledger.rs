@@ -17,7 +17,7 @@ use crate::error::{Error, Kind, Result};
 use crate::sink::clickhouse::{ClickHouse, literal, quote};
 use crate::window::Window;
 
-pub use history::{Outcome, Recorded, lease_name, of_run, recent, windows_of};
+pub use history::{Outcome, Recorded, lease_name, of_run, recent, unfinished, windows_of};
 pub use run::{Ending, Run, host};
 
 /// What became of a window. `Swapping` is the only state that a crash can leave behind.
@@ -182,6 +182,12 @@ impl Ledger {
             to.timestamp_millis()
         );
         self.select(&condition).await
+    }
+
+    /// The windows whose last word is of a run that began after this one, oldest first.
+    pub async fn since(&self, run_id: &str) -> Result<Vec<Known>> {
+        let later = format!("AND run_id > {}", literal(run_id));
+        self.select(&later).await
     }
 
     /// Every window that was ever built, oldest first.

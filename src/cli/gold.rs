@@ -7,16 +7,20 @@ mod range;
 use chrono::Utc;
 use serde_json::{Value, json};
 
+pub use due::show as show_named;
 pub use due::{DueArgs, Look};
 pub use range::RangeArgs;
 
 use super::selection::Selection;
 use super::{Context, Outcome, out};
+use crate::config::Config;
 use crate::error::{Error, Kind, Result};
 use crate::freshness::{self, Freshness};
 use crate::gold::{Pace, Summary, Work, ending};
 use crate::job::{Dependency, GoldJob};
 use crate::ledger::Run;
+use crate::shutdown::Shutdown;
+use crate::sink::clickhouse::ClickHouse;
 use crate::window::Window;
 
 #[derive(clap::Args)]
@@ -70,15 +74,12 @@ pub async fn run(args: Args, context: Context) -> Result<Outcome> {
     let run = Run::new("", "gold");
     let mut told = Told::of(&run);
     for (job, range) in plan {
-        if let Some(error) = told.failed_dependency(job) {
+        if told.failed_dependency(job).is_some() {
+            // a retry of this run builds them
             let windows = range.unwrap_or_default();
-            let result = Err(error);
-            let ended = ending(windows.len(), &result);
-            let ops = &config.clickhouse.ops;
-            work(job, &windows, &run)
-                .give_up(&clickhouse, ops, &ended)
+            let work = work(job, &windows, &run);
+            told.build(work, &clickhouse, &config, &context.shutdown)
                 .await?;
-            told.note(job, result);
             continue;
         }
         // what is due is known only when the jobs before this one are built
@@ -107,13 +108,8 @@ pub async fn run(args: Args, context: Context) -> Result<Outcome> {
             }
         }
         let work = work(job, windows, &run);
-        let result = work.perform(&clickhouse, &config, &context.shutdown).await;
-        match result {
-            Err(error) if matches!(error.kind(), Kind::Terminated | Kind::Interrupted) => {
-                return Err(error);
-            }
-            result => told.note(job, result),
-        }
+        told.build(work, &clickhouse, &config, &context.shutdown)
+            .await?;
     }
     told.outcome(&context)
 }
@@ -134,6 +130,7 @@ pub fn ranges<'j>(
     Ok(given.map(|(job, windows)| (job, Some(windows))).collect())
 }
 
+/// One job's share of a command.
 pub fn work<'a>(job: &'a GoldJob, windows: &'a [Window], run: &Run) -> Work<'a> {
     Work {
         job,
@@ -206,6 +203,33 @@ impl Told {
         Some(error.advise("mend that one first, then run the same command again"))
     }
 
+    /// Builds one job's windows, unless one that it depends on failed; an error is a signal.
+    pub async fn build(
+        &mut self,
+        work: Work<'_>,
+        clickhouse: &ClickHouse,
+        config: &Config,
+        shutdown: &Shutdown,
+    ) -> Result<()> {
+        let result = match self.failed_dependency(work.job) {
+            Some(error) => {
+                let result = Err(error);
+                let ended = ending(work.windows.len(), &result);
+                let ops = &config.clickhouse.ops;
+                work.give_up(clickhouse, ops, &ended).await?;
+                result
+            }
+            None => work.perform(clickhouse, config, shutdown).await,
+        };
+        match result {
+            Err(error) if matches!(error.kind(), Kind::Terminated | Kind::Interrupted) => {
+                return Err(error);
+            }
+            result => self.note(work.job, result),
+        }
+        Ok(())
+    }
+
     pub fn note(&mut self, job: &GoldJob, result: Result<Summary>) {
         match result {
             Ok(summary) => {
@@ -248,6 +272,10 @@ impl Told {
         for error in &self.errors {
             super::out::complain(format!("error: {error}"));
             super::out::complain(format!("  next: {}", error.advice()));
+        }
+        if self.total.failed + self.total.blocked > 0 {
+            let run = &self.run;
+            super::out::complain(format!("  only what is left: bullion retry {run}"));
         }
         let some_stand = self.jobs.len() > self.errors.len();
         let (status, exit) = match kinds.as_slice() {

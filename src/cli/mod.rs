@@ -18,10 +18,12 @@ pub mod out;
 mod plan;
 mod replay;
 mod resync;
+mod retry;
 mod runs;
 mod schedule;
 mod selection;
 mod sql;
+mod status;
 mod types;
 mod verify;
 
@@ -126,8 +128,12 @@ enum Command {
     Backfill(backfill::Args),
     /// Build gold jobs by their cron lines, until a signal comes
     Schedule(schedule::Args),
+    /// Show how every job stands: last built, gaps, stale, dirty and failing windows, runs
+    Status(status::Args),
     /// List runs of gold, or show each window of one with its query and cost
     Runs(runs::Args),
+    /// Build what a run left, failed or was blocked on
+    Retry(retry::Args),
     /// Ask ClickHouse, the configured one or the demo's, one statement
     Sql(sql::Args),
     /// Show every setting, and with --origin where its value came from
@@ -262,6 +268,8 @@ impl Command {
             Command::Schedule(args) => schedule::run(args, context).await,
             Command::Lineage(args) => lineage::run(args, context).await,
             Command::Runs(args) => runs::run(args, context).await,
+            Command::Status(args) => status::run(args, context).await,
+            Command::Retry(args) => retry::run(args, context).await,
             Command::Manifest(args) => manifest::run(args, context),
             Command::Sql(args) => sql::run(args, context).await,
             Command::Engine(args) => engine::run(args, context).await,

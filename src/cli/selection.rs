@@ -1,8 +1,10 @@
 //! Which gold jobs a command is about: names, and dbt's `--select` and `--exclude`.
 
+use std::collections::BTreeSet;
+
 use crate::error::Result;
 use crate::job::{GoldJob, Jobs};
-use crate::select;
+use crate::select::{self, Node};
 
 #[derive(clap::Args)]
 pub struct Selection {
@@ -21,6 +23,21 @@ impl Selection {
     /// Each job after those it depends on.
     pub fn gold(&self, jobs: &Jobs) -> Result<Vec<GoldJob>> {
         select::gold(jobs, &self.words(), &self.exclude)
+    }
+
+    /// Silver jobs, too; every job where none is selected.
+    pub fn nodes(&self, jobs: &Jobs) -> Result<BTreeSet<Node>> {
+        let words = self.words();
+        let mut nodes = select::nodes(jobs, &words, &self.exclude)?;
+        if words.is_empty() {
+            let left_out = match self.exclude.is_empty() {
+                true => BTreeSet::new(),
+                false => select::nodes(jobs, &self.exclude, &[])?,
+            };
+            let silver = jobs.silver.iter().map(|job| Node::Silver(job.name.clone()));
+            nodes.extend(silver.filter(|node| !left_out.contains(node)));
+        }
+        Ok(nodes)
     }
 
     fn words(&self) -> Vec<String> {

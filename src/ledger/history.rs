@@ -80,6 +80,17 @@ pub async fn recent(
     told(clickhouse, config, &condition).await
 }
 
+/// The lines of runs that have not ended: they go on, or died and no later run of their job has found it yet.
+pub async fn unfinished(clickhouse: &ClickHouse, config: &Config) -> Result<Vec<Recorded>> {
+    let running = format!(
+        "run_id IN (SELECT run_id FROM {}.runs WHERE state = 'running')",
+        quote(&config.clickhouse.ops)
+    );
+    let lines = told(clickhouse, config, &running).await?;
+    let open = |line: &Recorded| line.is_running() || line.state == "lost";
+    Ok(lines.into_iter().filter(open).collect())
+}
+
 /// The lines of the one run whose id begins like this.
 pub async fn of_run(
     clickhouse: &ClickHouse,

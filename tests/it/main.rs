@@ -31,8 +31,10 @@ mod gold_audits;
 mod gold_fence;
 mod gold_grains;
 mod gold_plan;
+mod gold_retry;
 mod gold_runs;
 mod gold_selection;
+mod gold_status;
 #[cfg(feature = "failpoints")]
 mod gold_swap;
 mod heartbeat;

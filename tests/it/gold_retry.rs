@@ -1,0 +1,155 @@
+//! `bullion retry` builds what a run left, and nothing else.
+
+use crate::gold::{SQL, TOML, daily};
+use crate::support::program::Running;
+use crate::support::{EmbeddedProject, PATIENCE};
+
+/// Days that fail, in the SELECT.
+fn failing(days: &str) -> String {
+    let fails =
+        format!("AND throwIf(has({days}, toString(toDate(at))), 'not this day') = 0 GROUP BY");
+    SQL.replace("GROUP BY", &fails)
+}
+
+/// The newest run.
+async fn run(project: &EmbeddedProject) -> String {
+    project.ask("SELECT max(run_id) FROM ops.runs").await
+}
+
+/// `job day state` of each window of the newest run.
+async fn windows(project: &EmbeddedProject) -> String {
+    let run = run(project).await;
+    let sql = format!(
+        "SELECT job || ' ' || toString(toDate(window_from)) || ' ' || state FROM ops.run_windows WHERE run_id = '{run}' ORDER BY ALL"
+    );
+    project.ask(&sql).await
+}
+
+#[tokio::test]
+async fn what_a_killed_run_left_is_built_and_what_it_built_is_not() {
+    for point in ["staging-filled", "swap-announced", "swapped"] {
+        let project = daily().await;
+        let child = project
+            .command("gold daily --from 2024-03-01 --to 2024-03-05")
+            .env("BULLION_FAILPOINT", format!("{point}:2:kill"))
+            .spawn();
+        assert_eq!(Running(child.unwrap()).wait(PATIENCE), 128 + 9);
+        let killed = run(&project).await;
+        let command = format!("retry {killed} --output json");
+        let retried = project.run(&command).await.exits(0).json();
+        // a swap that was cut off is made whole by whichever command comes next
+        let (built, left) = match point {
+            "staging-filled" => (
+                3,
+                "daily 2024-03-02 done\ndaily 2024-03-03 done\ndaily 2024-03-04 done",
+            ),
+            _ => (2, "daily 2024-03-03 done\ndaily 2024-03-04 done"),
+        };
+        assert_eq!(retried["built"], built, "{point}: {retried}");
+        assert_eq!(windows(&project).await, left, "{point}");
+        assert_eq!(
+            project.ask("SELECT sum(events) FROM gold.daily").await,
+            "400"
+        );
+        assert_eq!(
+            project
+                .ask(
+                    "SELECT command, state FROM ops.runs WHERE command != 'repair' ORDER BY run_id"
+                )
+                .await,
+            "gold\tlost\nretry\tdone"
+        );
+        for run in [killed, run(&project).await] {
+            let again = project.run(&format!("retry {run} --output json")).await;
+            assert_eq!(again.exits(0).json()["status"], "noop");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_failed_is_built_again_and_then_what_waited_for_it() {
+    let project = daily().await;
+    project.write(
+        "jobs/gold/kinds.toml",
+        &format!("depends_on = [\"gold.daily\"]\n{TOML}"),
+    );
+    project.write("jobs/gold/kinds.sql", SQL);
+    project.run("migrate").await.exits(0);
+    project.write(
+        "jobs/gold/daily.sql",
+        &failing("['2024-03-02', '2024-03-03']"),
+    );
+    let failed = project
+        .run("gold --from 2024-03-01 --to 2024-03-04")
+        .await
+        .exits(3);
+    let run = run(&project).await;
+    assert!(
+        failed.stderr.contains(&format!("bullion retry {run}")),
+        "{}",
+        failed.stderr
+    );
+    let first = "daily 2024-03-01 done\ndaily 2024-03-02 failed\ndaily 2024-03-03 failed\n\
+kinds 2024-03-01 planned\nkinds 2024-03-02 planned\nkinds 2024-03-03 planned";
+    assert_eq!(windows(&project).await, first);
+
+    // one of the two is mended by other means
+    project.write("jobs/gold/daily.sql", &failing("['2024-03-03']"));
+    project.run("gold daily --date 2024-03-02").await.exits(0);
+    project.run(&format!("retry {run}")).await.exits(3);
+    let second = "daily 2024-03-03 failed\nkinds 2024-03-01 planned\nkinds 2024-03-02 planned\nkinds 2024-03-03 planned";
+    assert_eq!(windows(&project).await, second);
+    project.write("jobs/gold/daily.sql", SQL);
+    project.run(&format!("retry {run}")).await.exits(0);
+    // the SQL is another since: what a later run built from the old one is built with the rest
+    let third = "daily 2024-03-02 done\ndaily 2024-03-03 done\nkinds 2024-03-01 done\nkinds 2024-03-02 done\nkinds 2024-03-03 done";
+    assert_eq!(
+        windows(&project).await,
+        third.replace("daily 2024-03-02 done", "daily 2024-03-02 unchanged")
+    );
+    let nothing = project.run(&format!("retry {run}")).await.exits(0);
+    assert!(
+        nothing.stdout.contains("every window of the run stands"),
+        "{}",
+        nothing.stdout
+    );
+}
+
+#[tokio::test]
+async fn a_run_that_goes_on_is_not_built_again_and_one_that_never_was_neither() {
+    let project = daily().await;
+    let build = project
+        .command("gold daily --from 2024-03-01 --to 2024-03-03")
+        .env("BULLION_FAILPOINT", "staging-filled:1:stop")
+        .spawn();
+    let build = Running(build.unwrap());
+    project
+        .engine
+        .until("SELECT count() FROM ops.runs WHERE state = 'running'", 1)
+        .await;
+    let run = run(&project).await;
+    let refused = project.run(&format!("retry {run}")).await.exits(75);
+    assert!(
+        refused.stderr.contains("still builds gold job daily"),
+        "{}",
+        refused.stderr
+    );
+    build.kill();
+    let unknown = project.run("retry nothing").await.exits(2);
+    assert!(
+        unknown.stderr.contains("there is no run nothing"),
+        "{}",
+        unknown.stderr
+    );
+    // whose windows are of another grain by now
+    project.write(
+        "jobs/gold/daily.toml",
+        &TOML.replace("\"day\"\ntime", "\"month\"\ntime"),
+    );
+    let moved = project.run(&format!("retry {run}")).await.exits(2);
+    assert!(
+        moved.stderr.contains("grain or zone changed"),
+        "{}",
+        moved.stderr
+    );
+}
