@@ -15,14 +15,14 @@ pub enum Point {
     AfterPoll,
     Decoded,
     DeadLettersWritten,
+    /// the rows' event times are noted, and nobody sees the rows yet
+    TimesEntered,
     BeforeInsert,
     InsertAcked,
     BeforeCommit,
     /// the commit was sent, and Kafka has not answered
     DuringCommit,
     CheckpointWritten,
-    /// the rows' event times are noted, the earlier ones not looked up
-    TimesEntered,
     /// the windows are dirty, the earlier times not left
     Touched,
     /// a file of the archive is whole and not yet where it belongs

@@ -221,6 +221,13 @@ WHERE job = {} AND (state IN ('done', 'unchanged', 'swapping') OR toUnixTimestam
         Ok(seen.collect())
     }
 
+    /// Windows that stand, were built while they were in progress, and have ended by now.
+    pub async fn ended_since(&self) -> Result<Vec<Window>> {
+        let condition = "AND state IN ('done', 'unchanged') AND recorded_at < window_to AND window_to <= now64(3)";
+        let known = self.select(condition).await?;
+        Ok(known.into_iter().map(|known| known.window).collect())
+    }
+
     async fn select(&self, condition: &str) -> Result<Vec<Known>> {
         let sql = format!(
             "SELECT toUnixTimestamp64Milli(window_from) AS begins, toUnixTimestamp64Milli(window_to) AS ends, \

@@ -1,9 +1,12 @@
-//! The cron loop: each job by its own line in its own zone, one run of a job at a time.
+//! The scheduler: each job by its own cron line in its own zone, or after its input; one run of a job at a time.
 //!
 //! ```text
 //! fire ─▶ the last window that ended by then ─▶ is its input complete? ─▶ build ─▶ ops.runs ─▶ the next fire after now
 //!                                                 │ no: ask again, until the grace is over: exit 75 in ops.runs
 //! ```
+
+mod debounce;
+mod follow;
 
 use std::time::Duration;
 
@@ -14,7 +17,7 @@ use crate::config::Config;
 use crate::error::{Error, Kind, Result};
 use crate::freshness::{self, Freshness};
 use crate::gold::{self, Pace, Work, ending};
-use crate::job::{GoldJob, Jobs};
+use crate::job::{GoldJob, Jobs, When};
 use crate::ledger::{Ending, Run};
 use crate::shutdown::Shutdown;
 use crate::sink::clickhouse::ClickHouse;
@@ -32,14 +35,14 @@ pub struct Scheduler {
     pub shutdown: Shutdown,
 }
 
-/// The error of a project whose gold jobs have no cron line.
+/// The error of a project whose gold jobs have no `schedule`.
 pub fn nothing_to_schedule() -> Error {
     Error::new(Kind::Config, "no gold job has a `schedule`")
-        .advise("write one into a file of jobs/gold/, such as schedule = \"15 1 * * *\"")
+        .advise("write one into a file of jobs/gold/, such as schedule = \"15 1 * * *\" or schedule = \"on-change\"")
 }
 
 impl Scheduler {
-    /// Follows every job that has a cron line until the signal comes; what runs then is cut short and will be repaired.
+    /// Builds every job that has a `schedule` until the signal comes; what runs then is cut short and will be repaired.
     pub async fn run(&self) -> Result<()> {
         let jobs: Vec<&GoldJob> = self
             .jobs
@@ -50,14 +53,18 @@ impl Scheduler {
         if jobs.is_empty() {
             return Err(nothing_to_schedule());
         }
-        join_all(jobs.into_iter().map(|job| self.follow(job))).await;
+        let by_cron = jobs.into_iter().filter(|job| !job.follows_changes());
+        tokio::join!(
+            join_all(by_cron.map(|job| self.keep_time(job))),
+            self.follow_changes()
+        );
         match self.shutdown.requested() {
             Some(signal) => Err(signal.error()),
             None => Ok(()),
         }
     }
 
-    async fn follow(&self, job: &GoldJob) {
+    async fn keep_time(&self, job: &GoldJob) {
         let mut after = Utc::now();
         while let Some(fire) = next_fire(job, after) {
             tracing::info!(job = job.name, at = job.calendar.show(fire), "next fire");
@@ -183,7 +190,10 @@ impl Scheduler {
 
 /// The job's next fire after an instant, in its own zone.
 pub fn next_fire(job: &GoldJob, after: DateTime<Utc>) -> Option<DateTime<Utc>> {
-    job.schedule.as_ref()?.next_after(after, job.calendar.zone)
+    match job.schedule.as_ref()? {
+        When::Cron(line) => line.next_after(after, job.calendar.zone),
+        When::OnChange => None,
+    }
 }
 
 /// The last window that has ended by the time of a fire.

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::selection::Selection;
 use super::{Context, Outcome, out};
 use crate::error::Result;
-use crate::job::GoldJob;
+use crate::job::{GoldJob, When};
 
 /// Raised when a field changes its meaning.
 const VERSION: u8 = 1;
@@ -29,10 +29,7 @@ pub fn run(args: Args, context: Context) -> Result<Outcome> {
                 job.name.clone(),
                 job.calendar.grain.to_string(),
                 job.calendar.zone.to_string(),
-                job.schedule
-                    .as_ref()
-                    .map_or("", |line| line.as_str())
-                    .to_owned(),
+                job.schedule.as_ref().map_or("", When::as_str).to_owned(),
                 depends_on(job).join(", "),
                 job.tags.join(", "),
             ]
@@ -57,7 +54,7 @@ fn describe(database: &str, job: &GoldJob) -> Value {
         "target": format!("{database}.{}", job.name),
         "grain": job.calendar.grain.to_string(),
         "zone": job.calendar.zone.name(),
-        "schedule": job.schedule.as_ref().map(crate::cron::Schedule::as_str),
+        "schedule": job.schedule.as_ref().map(When::as_str),
         "grace_seconds": job.grace.as_secs(),
         "lookback": job.lookback.map(|span| span.to_string()),
         "depends_on": depends_on(job),

@@ -1,4 +1,4 @@
-//! `bullion schedule`: gold jobs by their cron lines, until a signal comes.
+//! `bullion schedule`: gold jobs by their cron lines and after their input, until a signal comes.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use super::{Context, Outcome, out};
 use crate::config::Config;
 use crate::error::{Result, Retry};
 use crate::gold;
-use crate::job::Jobs;
+use crate::job::{Jobs, When};
 use crate::schedule::{Scheduler, last_complete, next_fire, nothing_to_schedule};
 use crate::shutdown::Shutdown;
 use crate::sink::clickhouse::ClickHouse;
@@ -18,7 +18,9 @@ use crate::sink::clickhouse::ClickHouse;
 #[command(after_help = "\
 Examples:
   bullion schedule --next 3   what would run, and when
-  bullion schedule            run it: the last complete window at each fire, history in ops.runs")]
+  bullion schedule            run it: the last complete window at each fire, history in ops.runs
+
+A job with schedule = \"on-change\" is built some seconds after what it depends on has changed.")]
 pub struct Args {
     /// Print each job's next N fires and the windows they would build, and run nothing
     #[arg(long, value_name = "N")]
@@ -84,9 +86,15 @@ fn upcoming(jobs: &Jobs, count: u8, context: &Context) -> Outcome {
     }
     fires.sort_by_key(|(fire, ..)| *fire);
     if context.output == out::Format::Text {
+        let following = jobs.gold.iter().filter(|job| job.follows_changes());
+        let following = following.map(|job| {
+            let when = When::ON_CHANGE.to_owned();
+            vec![when, job.name.clone(), "what changed".to_owned()]
+        });
         let rows = fires.iter().map(|(fire, job, window)| {
             vec![job.calendar.show(*fire), job.name.clone(), window.clone()]
         });
+        let rows = following.chain(rows);
         out::table(&["fire", "job", "window"], rows);
     }
     let fires: Vec<Value> = fires

@@ -12,7 +12,7 @@
 mod overlap;
 mod touched;
 
-use std::time::Duration;
+use std::collections::BTreeSet;
 
 use chrono::{DateTime, TimeZone, Utc};
 use clickhouse::Row;
@@ -21,14 +21,11 @@ use serde::Deserialize;
 use crate::column::Type;
 use crate::error::Result;
 use crate::job::{Dependency, GoldJob, Jobs, SilverJob};
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, Seen};
 use crate::sink::clickhouse::{ClickHouse, literal, quote};
-use crate::window::{Bucket, Calendar, Window};
+use crate::window::{Bucket, Calendar, Grain, Window};
 pub use overlap::Change;
 pub use touched::touched;
-
-/// What a job reads besides its window is not declared yet.
-const NO_LOOKBACK: Duration = Duration::ZERO;
 
 /// The windows of a job that were built, and whose input was changed since; oldest first.
 pub async fn windows(
@@ -37,13 +34,34 @@ pub async fn windows(
     jobs: &Jobs,
     job: &GoldJob,
 ) -> Result<Vec<Window>> {
+    let seen = seen(clickhouse, ops, job).await?;
     let changes = changes(clickhouse, ops, jobs, job).await?;
-    let seen = Ledger::new(clickhouse, ops, &job.name).seen().await?;
-    // what an older grain or zone built is stale, not dirty
-    let own = seen
-        .into_iter()
-        .filter(|seen| job.calendar.window_at(seen.window.from) == seen.window);
-    Ok(overlap::dirty(own, changes, NO_LOOKBACK))
+    Ok(overlap::dirty(&seen, changes))
+}
+
+/// The windows that lack a change to what they read, whether they were built before or not, and those that were built while
+/// they were in progress and have ended since; oldest first.
+pub async fn behind(
+    clickhouse: &ClickHouse,
+    ops: &str,
+    jobs: &Jobs,
+    job: &GoldJob,
+) -> Result<Vec<Window>> {
+    let seen = seen(clickhouse, ops, job).await?;
+    let changes = changes(clickhouse, ops, jobs, job).await?;
+    let ledger = Ledger::new(clickhouse, ops, &job.name);
+    let mut behind: BTreeSet<Window> = ledger.ended_since().await?.into_iter().collect();
+    behind.retain(|window| job.calendar.window_at(window.from) == *window);
+    behind.extend(overlap::unseen(&seen, &changes, job.calendar));
+    behind.extend(overlap::dirty(&seen, changes));
+    Ok(behind.into_iter().collect())
+}
+
+/// What an older grain or zone built is stale, not dirty.
+async fn seen(clickhouse: &ClickHouse, ops: &str, job: &GoldJob) -> Result<Vec<Seen>> {
+    let mut seen = Ledger::new(clickhouse, ops, &job.name).seen().await?;
+    seen.retain(|seen| job.calendar.window_at(seen.window.from) == seen.window);
+    Ok(seen)
 }
 
 /// Whatever a job depends on, as far as its changes are tracked.
@@ -95,11 +113,11 @@ async fn of_silver(
     let dates = holds_dates(silver);
     let change = |touch: Touch| {
         let bucket = Bucket(touch.bucket);
-        // a row without a time is in no window
-        if bucket == Bucket::NO_TIME {
-            return None;
-        }
         let (from, to) = match dates {
+            // every row is in the whole table, whatever its time
+            _ if calendar.grain == Grain::Table => (Window::EVERYTHING.from, Window::EVERYTHING.to),
+            // a row without a time is in no window
+            _ if bucket == Bucket::NO_TIME => return None,
             true => date(bucket, calendar)?,
             false => (bucket.begin()?, bucket.end()?),
         };

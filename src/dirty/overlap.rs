@@ -1,11 +1,11 @@
 //! Which windows a change lies in. Pure: no clock, no server.
 
-use std::time::Duration;
+use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
 
 use crate::ledger::Seen;
-use crate::window::Window;
+use crate::window::{Calendar, Window};
 
 /// Something that windows read was changed, somewhere in `[from, to)`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,35 +16,51 @@ pub struct Change {
     pub at: i64,
 }
 
-/// The windows that were built before a change to what they read: their own span, and `lookback` before it.
-pub(super) fn dirty(
-    seen: impl Iterator<Item = Seen>,
-    mut changes: Vec<Change>,
-    lookback: Duration,
-) -> Vec<Window> {
+/// The windows that were built before a change within their span.
+pub(super) fn dirty(seen: &[Seen], mut changes: Vec<Change>) -> Vec<Window> {
     changes.sort_unstable_by_key(|change| change.from);
     let longest = changes.iter().map(|change| change.to - change.from).max();
     let longest = longest.unwrap_or_default();
-    let lookback = chrono::Duration::from_std(lookback).unwrap_or(chrono::Duration::MAX);
-    let is_dirty = |seen: &Seen| {
-        let from = seen.window.from.checked_sub_signed(lookback);
-        let from = from.unwrap_or(DateTime::<Utc>::MIN_UTC);
+    let is_dirty = |seen: &&Seen| {
+        let from = seen.window.from;
         let first = changes.partition_point(|change| change.from + longest <= from);
         let near = changes.get(first..).unwrap_or_default().iter();
         near.take_while(|change| change.from < seen.window.to)
             // at the same microsecond nobody knows which came first
             .any(|change| change.to > from && change.at >= seen.input_at)
     };
-    let mut dirty: Vec<Window> = seen.filter(is_dirty).map(|seen| seen.window).collect();
+    let dirty = seen.iter().filter(is_dirty).map(|seen| seen.window);
+    let mut dirty: Vec<Window> = dirty.collect();
     dirty.sort_unstable();
     dirty
+}
+
+/// The windows of a calendar that hold a change and were never built.
+pub(super) fn unseen(seen: &[Seen], changes: &[Change], calendar: Calendar) -> BTreeSet<Window> {
+    let seen: BTreeSet<Window> = seen.iter().map(|seen| seen.window).collect();
+    let mut unseen = BTreeSet::new();
+    for change in changes.iter().filter(|change| change.at > 0) {
+        let mut window = calendar.window_at(change.from);
+        let span = Window {
+            from: change.from,
+            to: change.to,
+        };
+        // a whole table's change is in every window that there is, and says of none that it holds anything
+        let says_where = span != Window::EVERYTHING || window == Window::EVERYTHING;
+        while says_where && window.from < change.to {
+            if window.is_a_partition() && !seen.contains(&window) {
+                unseen.insert(window);
+            }
+            window = calendar.after(window);
+        }
+    }
+    unseen
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const HOUR: Duration = Duration::from_secs(3600);
+    use crate::window::Grain;
 
     fn at(hour: i64) -> DateTime<Utc> {
         DateTime::from_timestamp(hour * 3600, 0).unwrap()
@@ -58,12 +74,13 @@ mod tests {
     }
 
     /// Windows of six hours, each built at microsecond 100.
-    fn built() -> impl Iterator<Item = Seen> {
-        (0..8).map(|day| Seen {
+    fn built() -> Vec<Seen> {
+        let built = |day: i64| Seen {
             window: window(day * 6, day * 6 + 6),
             input_at: 100,
             changed_at: 0,
-        })
+        };
+        (0..8).map(built).collect()
     }
 
     fn change(from: i64, to: i64, microsecond: i64) -> Change {
@@ -82,16 +99,16 @@ mod tests {
             change(30, 31, 101),
             change(13, 14, 99),
         ];
-        let found = dirty(built(), changes, Duration::ZERO);
+        let found = dirty(&built(), changes);
         assert_eq!(found, [window(6, 12), window(30, 36)]);
-        assert_eq!(dirty(built(), Vec::new(), Duration::ZERO), []);
+        assert_eq!(dirty(&built(), Vec::new()), []);
     }
 
     #[test]
     fn the_end_of_a_span_is_not_within_it() {
-        let found = dirty(built(), vec![change(5, 6, 200)], Duration::ZERO);
+        let found = dirty(&built(), vec![change(5, 6, 200)]);
         assert_eq!(found, [window(0, 6)]);
-        let found = dirty(built(), vec![change(6, 7, 200)], Duration::ZERO);
+        let found = dirty(&built(), vec![change(6, 7, 200)]);
         assert_eq!(found, [window(6, 12)]);
     }
 
@@ -99,7 +116,7 @@ mod tests {
     fn a_long_change_among_short_ones_is_found_from_its_end_too() {
         let mut changes: Vec<Change> = (0..40).map(|hour| change(hour, hour + 1, 1)).collect();
         changes.push(change(1, 20, 200));
-        let found = dirty(built(), changes, Duration::ZERO);
+        let found = dirty(&built(), changes);
         assert_eq!(
             found,
             [window(0, 6), window(6, 12), window(12, 18), window(18, 24)]
@@ -107,8 +124,32 @@ mod tests {
     }
 
     #[test]
-    fn what_is_looked_back_at_counts() {
-        let found = dirty(built(), vec![change(4, 5, 200)], 8 * HOUR);
-        assert_eq!(found, [window(0, 6), window(6, 12), window(12, 18)]);
+    fn a_window_that_was_never_built_is_known_by_what_changed_in_it() {
+        let calendar = Calendar {
+            grain: Grain::Hour,
+            zone: chrono_tz::UTC,
+        };
+        let seen = [Seen {
+            window: window(3, 4),
+            input_at: 0,
+            changed_at: 0,
+        }];
+        let changes = [change(3, 4, 1), change(7, 9, 1), change(-4, -3, 1)];
+        let found: Vec<Window> = unseen(&seen, &changes, calendar).into_iter().collect();
+        // no partition begins before 1970
+        assert_eq!(found, [window(7, 8), window(8, 9)]);
+
+        let everything = Change {
+            from: Window::EVERYTHING.from,
+            to: Window::EVERYTHING.to,
+            at: 1,
+        };
+        assert!(unseen(&seen, &[everything], calendar).is_empty());
+        let whole = Calendar {
+            grain: Grain::Table,
+            ..calendar
+        };
+        let found = unseen(&[], &[everything], whole);
+        assert_eq!(found.into_iter().collect::<Vec<_>>(), [Window::EVERYTHING]);
     }
 }

@@ -153,7 +153,6 @@ impl Target {
         let mut waiting = vec![block];
         let mut tries = Tries::new(&self.job.name);
         while let Some(block) = waiting.pop() {
-            failpoint::pass(Point::BeforeInsert).await;
             let Err(error) = self.insert(&block).await else {
                 failpoint::pass(Point::InsertAcked).await;
                 self.touch(&block).await?;
@@ -195,6 +194,8 @@ impl Target {
     }
 
     async fn insert(&self, block: &Block) -> Result<()> {
+        self.touches.announce(block).await?;
+        failpoint::pass(Point::BeforeInsert).await;
         let mut body = Vec::with_capacity(block.bytes());
         block.encode_native(&mut body);
         let columns: Vec<&str> = block

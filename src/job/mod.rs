@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 pub(crate) use gold::sql;
 pub use gold::{
-    Dependency, GoldJob, Reads, STAGING_INFIX, WHOLE_TABLE, in_dependency_order,
+    Dependency, GoldJob, Reads, STAGING_INFIX, WHOLE_TABLE, When, in_dependency_order,
     partition_expression, partition_id,
 };
 pub use silver::{
@@ -80,6 +80,7 @@ impl Jobs {
         }
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         gold::check_dependencies(&gold, &names, &config.jobs, faults);
+        gold::check_followed(&gold, &silver, &config.jobs, faults);
         Ok(Jobs { silver, gold })
     }
 

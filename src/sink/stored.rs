@@ -336,6 +336,9 @@ pub async fn insert(
     let mut pause = FIRST_PAUSE;
     for tries in 1.. {
         let written = async {
+            if let Some(touches) = touches {
+                touches.announce(block).await?;
+            }
             let rows = clickhouse.insert_native(table, &columns, body.clone());
             rows.await?;
             match touches {

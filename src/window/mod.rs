@@ -65,6 +65,11 @@ impl Window {
             None => DateTime::<Utc>::MAX_UTC,
         },
     };
+
+    /// Whether ClickHouse's dates reach it.
+    pub fn is_a_partition(&self) -> bool {
+        self.from >= Window::EVERYTHING.from && self.to <= Window::EVERYTHING.to
+    }
 }
 
 /// 2149-01-01T00:00:00Z: ClickHouse's Date ends within that year.

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::support::Source;
 use crate::support::kafka::key;
 use crate::support::stream::Stream;
 
@@ -196,6 +197,137 @@ async fn a_crash_between_the_rows_and_the_commit_leaves_no_window_behind() {
         let (gold, silver) = totals(&stream).await;
         assert_eq!(gold, silver, "{point}");
     }
+}
+
+#[tokio::test]
+async fn a_time_that_was_seen_between_a_crash_and_the_next_block_is_not_forgotten() {
+    let stream = orders("dirty_between", 1, "").await;
+    built(&stream, 8).await;
+    put(&stream, "u", 2, 5);
+    stream.topic.flush();
+    let mut ingest = stream.project.start_with(
+        &["ingest", "--until-caught-up"],
+        &[("BULLION_FAILPOINT", "insert-acked:1:kill")],
+    );
+    assert_eq!(ingest.wait(crate::support::PATIENCE), 137);
+    // a build sees the row on the sixth day; then it comes again together with its next move, and is collapsed to that
+    stream.project.succeed(&["gold", "--date", "2024-03-06"]);
+    put(&stream, "u", 2, 7);
+    stream.topic.flush();
+    stream.ends("done");
+    let (_, days) = rebuild(&stream, &["--dirty"]).await;
+    assert_eq!(days, ["2024-03-03", "2024-03-06", "2024-03-08"]);
+    let (gold, silver) = totals(&stream).await;
+    assert_eq!(gold, silver);
+}
+
+#[tokio::test]
+async fn a_whole_table_is_missing_until_it_is_built_and_dirty_by_any_change() {
+    let stream = orders("dirty_whole", 1, "").await;
+    let project = &stream.project;
+    project.write(
+        "jobs/gold/all.toml",
+        "grain = \"table\"\norder_by = [\"orders\"]\ndepends_on = [\"silver.orders\"]\n",
+    );
+    let sql = format!(
+        "SELECT count() AS orders, sum(amount) AS total FROM {}",
+        stream.silver("orders")
+    );
+    project.write("jobs/gold/all.sql", &sql);
+    project.succeed(&["migrate"]);
+    put(&stream, "c", 1, 1);
+    stream.topic.flush();
+    stream.ends("done");
+    let (ran, _) = rebuild(&stream, &["all", "--dirty"]).await;
+    assert_eq!(ran["windows"], 0, "it was never built: {ran}");
+    let (ran, _) = rebuild(&stream, &["all", "--missing"]).await;
+    assert_eq!(ran["built"], 1, "{ran}");
+    let (ran, _) = rebuild(&stream, &["all", "--missing", "--dirty"]).await;
+    assert_eq!(ran["windows"], 0, "{ran}");
+    // in no day, and in the table
+    send(
+        &stream,
+        7,
+        Some(&change("c", Value::Null, order(7, None, 5))),
+    );
+    stream.topic.flush();
+    stream.ends("done");
+    let (ran, _) = rebuild(&stream, &["all", "--dirty"]).await;
+    assert_eq!(ran["built"], 1, "{ran}");
+    let all = format!("SELECT * FROM {}.all", project.database("gold"));
+    assert_eq!(stream.engine.rows(&all).await, ["2\t15"]);
+    let (ran, _) = rebuild(&stream, &["all", "--dirty"]).await;
+    assert_eq!(ran["windows"], 0, "{ran}");
+}
+
+#[tokio::test]
+async fn replayed_messages_and_letters_repaired_rows_and_a_table_built_anew_make_their_windows_dirty()
+ {
+    let mut stream = orders("dirty_writers", 1, "").await;
+    let source = Source::new("dirty_writers").await;
+    source
+        .run(&format!(
+            "CREATE TABLE orders (id bigint PRIMARY KEY, at timestamptz(3), amount bigint);
+             INSERT INTO orders SELECT n, to_timestamp({FIRST} / 1000 + n * 86400 + 3600), 10 FROM generate_series(0, 3) n"
+        ))
+        .await;
+    stream.project.set("BULLION_POSTGRES_URL", &source.url());
+    built(&stream, 4).await;
+    let (ran, _) = rebuild(&stream, &["--dirty"]).await;
+    assert_eq!(ran["windows"], 0, "{ran}");
+
+    stream.project.succeed(&[
+        "replay",
+        "orders",
+        "--from-offset",
+        "0:1",
+        "--until-offset",
+        "0:3",
+    ]);
+    let (ran, days) = rebuild(&stream, &["--dirty"]).await;
+    assert_eq!(ran["unchanged"], 2, "{ran}");
+    assert_eq!(days, ["2024-03-02", "2024-03-03"]);
+
+    // an amount that the column takes only after the job is corrected
+    let letter = json!({"id": 1, "at": FIRST + DAY, "amount": "12"});
+    send(&stream, 1, Some(&change("u", Value::Null, letter)));
+    stream.topic.flush();
+    stream.ends("done");
+    let file = "jobs/silver/orders.toml";
+    let job = std::fs::read_to_string(stream.project.path(file)).unwrap();
+    let corrected = job.replace(
+        "amount = \"Int64\"",
+        "amount = { type = \"Int64\", cast = true }",
+    );
+    stream.project.write(file, &corrected);
+    stream.project.succeed(&["dlq", "replay"]);
+    let (ran, days) = rebuild(&stream, &["--dirty"]).await;
+    assert_eq!((&ran["built"], days.len()), (&1.into(), 1), "{ran}");
+    assert_eq!(days, ["2024-03-02"]);
+
+    // moved and changed behind ingest's back
+    source
+        .run("UPDATE orders SET at = at - interval '3 days' WHERE id = 3; UPDATE orders SET amount = 12, at = at - interval '1 h' WHERE id = 1")
+        .await;
+    let table = ["orders", "--from-postgres", "public.orders"];
+    let mut verify = vec!["verify"];
+    verify.extend(table);
+    verify.extend(["--repair", "--patience", "1s"]);
+    stream.project.succeed(&verify);
+    let (_, days) = rebuild(&stream, &["--dirty"]).await;
+    assert_eq!(days, ["2024-03-01", "2024-03-04"]);
+    let (gold, silver) = totals(&stream).await;
+    assert_eq!(gold, silver);
+
+    source.run("DELETE FROM orders WHERE id = 2").await;
+    let mut resync = vec!["resync"];
+    resync.extend(table);
+    stream.project.succeed(&resync);
+    let (ran, days) = rebuild(&stream, &["--dirty"]).await;
+    assert_eq!(days, ["2024-03-01", "2024-03-02", "2024-03-03"]);
+    assert_eq!(ran["built"], 1, "{ran}");
+    let (gold, silver) = totals(&stream).await;
+    assert_eq!(gold, silver);
 }
 
 #[tokio::test]

@@ -31,6 +31,8 @@ mod gold_audits;
 mod gold_fence;
 mod gold_grains;
 mod gold_plan;
+#[cfg(feature = "failpoints")]
+mod gold_random;
 mod gold_retry;
 mod gold_runs;
 mod gold_selection;
@@ -60,6 +62,7 @@ mod memory;
 mod mongodb;
 mod mysql;
 mod new;
+mod on_change;
 mod privileges;
 mod purity;
 mod replay;

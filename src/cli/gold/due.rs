@@ -117,20 +117,23 @@ async fn touched(ledger: &Ledger, job: &GoldJob, others: &[Window]) -> Result<Ve
         .collect())
 }
 
-/// Every window from the first to the last that the ledger knows.
+/// Every window from the first to the last that the ledger knows; a whole table has just one, whether the ledger knows it or not.
 async fn known_span(ledger: &Ledger, job: &GoldJob, limits: Limits) -> Result<Vec<Window>> {
-    let known = ledger
+    if job.is_whole_table() {
+        return Ok(vec![Window::EVERYTHING]);
+    }
+    let mut known = ledger
         .known(DateTime::<Utc>::MIN_UTC, DateTime::<Utc>::MAX_UTC)
         .await?;
+    // from when the job was a whole table
+    known.retain(|known| known.window != Window::EVERYTHING);
     let (Some(first), Some(last)) = (known.first(), known.last()) else {
         return Ok(Vec::new());
     };
     let mut windows = Vec::new();
     let mut next = job.calendar.window_at(first.window.from);
-    while next.from < last.window.to {
-        if limits.incomplete || next.to <= limits.now {
-            windows.push(next);
-        }
+    while next.from < last.window.to && (limits.incomplete || next.to <= limits.now) {
+        windows.push(next);
         if windows.len() > MOST_WINDOWS && !limits.large {
             let message = format!(
                 "the ledger knows more than {MOST_WINDOWS} windows of gold job {}",

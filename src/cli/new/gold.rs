@@ -99,7 +99,8 @@ time_column = "day"
 # the target is sorted by these columns of the SELECT
 order_by = ["day"]
 
-# when `bullion schedule` builds the last complete window, in the job's zone: minute hour day month weekday
+# when `bullion schedule` builds the last complete window, in the job's zone: minute hour day month weekday;
+# "on-change" builds what changed, some seconds after it did
 # schedule = "15 1 * * *"
 # how long it waits for the window to be complete
 # grace = "6h"

@@ -13,8 +13,8 @@ use crate::audit::Audit;
 use crate::cron::Schedule;
 use crate::window::{Calendar, Grain, Span, Window};
 
-pub(super) use order::check_dependencies;
 pub use order::in_dependency_order;
+pub(super) use order::{check_dependencies, check_followed};
 pub use partition::{WHOLE_TABLE, partition_expression, partition_id};
 pub(super) use read::{Declaration, read};
 pub use reads::Reads;
@@ -28,7 +28,7 @@ pub struct GoldJob {
     /// the column of the target that places a row in its window; none where the whole table is the window
     pub time_column: Option<String>,
     pub order_by: Vec<String>,
-    pub schedule: Option<Schedule>,
+    pub schedule: Option<When>,
     /// how long a fire waits for its window to be complete
     pub grace: Duration,
     /// a scheduled build and one of the last windows take in those that begin within this span before them
@@ -52,8 +52,31 @@ impl GoldJob {
         }
     }
 
+    pub fn follows_changes(&self) -> bool {
+        self.schedule == Some(When::OnChange)
+    }
+
     pub fn is_whole_table(&self) -> bool {
         self.calendar.grain == Grain::Table
+    }
+}
+
+/// What makes `bullion schedule` build a job.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum When {
+    Cron(Schedule),
+    /// what it depends on has changed
+    OnChange,
+}
+
+impl When {
+    pub const ON_CHANGE: &str = "on-change";
+
+    pub fn as_str(&self) -> &str {
+        match self {
+            When::Cron(line) => line.as_str(),
+            When::OnChange => When::ON_CHANGE,
+        }
     }
 }
 

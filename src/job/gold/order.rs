@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::{Dependency, GoldJob};
 use crate::fault::{Faults, suggestion};
+use crate::job::SilverJob;
 
 /// Reports dependencies that nobody declares, and circles.
 pub(in crate::job) fn check_dependencies(
@@ -32,6 +33,30 @@ pub(in crate::job) fn check_dependencies(
         let names: Vec<&str> = circle.iter().map(|job| job.name.as_str()).collect();
         let message = format!("`depends_on` goes in a circle among {}", names.join(", "));
         faults.add(&file(first), 0, message);
+    }
+}
+
+/// Reports jobs that are to follow changes which nobody records.
+pub(in crate::job) fn check_followed(
+    gold: &[GoldJob],
+    silver: &[SilverJob],
+    folder: &Path,
+    faults: &Faults,
+) {
+    let is_tracked = |dependency: &Dependency| match dependency {
+        Dependency::Gold(_) => true,
+        // one with faults of its own is not here, and not to blame
+        Dependency::Silver(name) => {
+            let declared = silver.iter().find(|job| job.name == *name);
+            declared.is_none_or(|job| job.time_column.is_some())
+        }
+    };
+    for job in gold.iter().filter(|job| job.follows_changes()) {
+        if !job.depends_on.iter().any(is_tracked) {
+            let file = folder.join("gold").join(format!("{}.toml", job.name));
+            let message = "`schedule`: `on-change` follows what `depends_on` names: a gold job, or a silver job with a `time_column`";
+            faults.add(&file, 0, message);
+        }
     }
 }
 

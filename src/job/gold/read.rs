@@ -7,7 +7,7 @@ use chrono_tz::Tz;
 use sha2::{Digest, Sha256};
 
 use super::sql::{PARAMETER_TYPE, outline, wrong_parameter};
-use super::{Dependency, GoldJob, STAGING_INFIX};
+use super::{Dependency, GoldJob, STAGING_INFIX, When};
 use crate::audit;
 use crate::cron::Schedule;
 use crate::document::Section;
@@ -155,10 +155,13 @@ fn zone(root: &Section<'_>, default: Tz) -> Tz {
     })
 }
 
-fn schedule(root: &Section<'_>) -> Option<Schedule> {
+fn schedule(root: &Section<'_>) -> Option<When> {
     let line = root.text("schedule")?;
+    if line.value == When::ON_CHANGE {
+        return Some(When::OnChange);
+    }
     match Schedule::parse(&line.value) {
-        Ok(schedule) => Some(schedule),
+        Ok(schedule) => Some(When::Cron(schedule)),
         Err(reason) => {
             root.fault(line.line, format!("`schedule`: {reason}"));
             None

@@ -1,16 +1,19 @@
 //! Which event times the rows of silver that were written lie in, and lay in before: gold's windows of both are dirty.
 //!
 //! ```text
-//! rows are visible ─▶ their times into <name>_times ─▶ which other times do their keys have there? ─▶ ops.touches
+//! their times into <name>_times ─▶ rows are visible ─▶ which other times do their keys have there? ─▶ ops.touches
 //!                                                            ─▶ those other times are marked as left ─▶ offsets committed
 //! ```
 //!
 //! `<name>_times` has one row for each key and each quarter of an hour that the key was in since it was last left. The
 //! versions in silver cannot say it: a merge takes the old ones.
 //!
-//! A crash before the commit brings the rows again, and an earlier time is not left before it was touched. Writers need
-//! no order among each other: one writes its rows' times before it asks, so of two that move one key, either the later
-//! one finds the other's time, or the other touches its own time after that.
+//! A crash before the commit brings the rows again, and an earlier time is not left before it was touched. What comes again
+//! may come as one block with newer rows of the same keys, and is collapsed to them; the times of rows that were seen in
+//! between are in `<name>_times` by then, because they were entered before anybody could see the rows.
+//!
+//! Writers need no order among each other: one writes its rows' times before it asks, so of two that move one key, either
+//! the later one finds the other's time, or the other touches its own time after that.
 
 mod lookup;
 mod whole;
@@ -71,7 +74,21 @@ impl Touches {
         }
     }
 
-    /// After the block's rows are visible, and before anything says that they are done. Again after any error.
+    /// Before the block's rows are visible: where they will be. Again after any error.
+    pub async fn announce(&self, block: &Block) -> Result<()> {
+        match &self.tracked {
+            Some(tracked) if tracked.earlier != EarlierTime::OfNone && !block.is_empty() => {
+                let entries = Rows::of(tracked, block).entries(block);
+                let entered = self.enter(tracked, entries).await;
+                entered.context("note the times of rows")?;
+                failpoint::pass(Point::TimesEntered).await;
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// After the block's rows were announced and are visible, and before anything says that they are done. Again after any error.
     pub async fn record(&self, block: &Block) -> Result<()> {
         match &self.tracked {
             Some(tracked) if !block.is_empty() => {
@@ -87,8 +104,6 @@ impl Touches {
         let mut touched: BTreeSet<Bucket> = rows.buckets.iter().flatten().copied().collect();
         let mut earlier = Earlier::default();
         if tracked.earlier != EarlierTime::OfNone {
-            self.enter(tracked, rows.entries(block)).await?;
-            failpoint::pass(Point::TimesEntered).await;
             earlier = self.earlier(tracked, block, &rows).await?;
             touched.extend(&earlier.buckets);
         }
