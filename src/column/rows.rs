@@ -1,9 +1,10 @@
 //! A column batch under construction, in arrival order.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::{Block, Data, Key, Type, order};
 use crate::job::{SYSTEM_COLUMNS, SilverJob};
+use crate::window::Bucket;
 
 /// Places among the system columns.
 const TOPIC: usize = 2;
@@ -55,6 +56,8 @@ pub struct Rows {
     constants: Vec<Option<Data>>,
     rows: usize,
     doubts: Vec<Doubt>,
+    /// where rows were before, as their messages say
+    earlier: BTreeSet<Bucket>,
     /// memory at the last count, and bytes of the messages taken in since
     held: usize,
     since: usize,
@@ -107,6 +110,7 @@ impl Rows {
                 .collect(),
             rows: 0,
             doubts: Vec::new(),
+            earlier: BTreeSet::new(),
             held: 0,
             since: 0,
         }
@@ -211,6 +215,15 @@ impl Rows {
             }
         }
         self.commit(origin);
+    }
+
+    /// Says where a row was before the change that is on its way.
+    pub(crate) fn was_at(&mut self, bucket: Bucket) {
+        self.earlier.insert(bucket);
+    }
+
+    pub(crate) fn take_earlier(&mut self) -> BTreeSet<Bucket> {
+        std::mem::take(&mut self.earlier)
     }
 
     /// Says of the last row that it needs the state before it.
@@ -361,6 +374,7 @@ impl Rows {
             constants: self.constants.clone(),
             rows: order.len(),
             doubts,
+            earlier: BTreeSet::new(),
             held: data.iter().map(Data::held).sum(),
             since: 0,
             data,

@@ -1,5 +1,6 @@
 //! From a message to its fate.
 
+mod before;
 mod delete;
 mod evolving;
 mod unsent;
@@ -178,6 +179,9 @@ impl Decoder {
             Some(op @ (b"c" | b"u")) => {
                 if op == b"u" && self.plan.job.key.is_empty() {
                     return Err(Reason::UnkeyedUpdate.into());
+                }
+                if op == b"u" {
+                    self.note_before(&envelope, opened.known, rows)?;
                 }
                 let doubt = match self.progress.doubtful.is_empty() {
                     true => None,

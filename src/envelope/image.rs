@@ -10,7 +10,9 @@ use super::reader::{Reader, Wire};
 use super::schema::Wires;
 use super::value::Scratch;
 use crate::column::Data;
-use crate::job::{Column, Encoding, NewColumnPolicy, SilverJob, ToastPolicy, ValuePolicy};
+use crate::job::{
+    Column, EarlierTime, Encoding, NewColumnPolicy, SilverJob, ToastPolicy, ValuePolicy,
+};
 
 /// Which fields of an image are read, and what other fields mean.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +21,8 @@ pub(super) enum Part {
     Row,
     /// the key columns of a full or partial image
     KeyOfRow,
+    /// the time column of a full image
+    TimeOfRow,
     /// the Kafka key: another field in it means that the job's key is not the source's
     Key,
 }
@@ -89,6 +93,8 @@ pub(super) struct Plan {
     pub(super) key_place: Vec<Option<usize>>,
     /// columns whose unsent values are kept
     pub(super) kept: Vec<usize>,
+    /// the time column, where messages tell the time that a row had before
+    pub(super) told_time: Option<usize>,
 }
 
 impl Plan {
@@ -98,7 +104,11 @@ impl Plan {
             let kept = column.toast == ToastPolicy::Keep && place(&column.source).is_none();
             kept.then_some(at)
         };
+        let told = job.earlier_time() == Some(EarlierTime::Told);
+        let time = job.time_column.as_ref().filter(|_| told);
+        let is_time = |column: &Column| Some(&column.name) == time;
         Plan {
+            told_time: job.columns.iter().position(is_time),
             kept: job.columns.iter().enumerate().filter_map(kept).collect(),
             key_place: job
                 .columns
@@ -146,7 +156,12 @@ impl Layout {
                 .map(|name| (bytes(name), Target::Ignored)),
         );
         for (at, column) in plan.job.columns.iter().enumerate() {
-            if part == Part::Row || plan.is_key(at) {
+            let is_read = match part {
+                Part::Row => true,
+                Part::TimeOfRow => plan.told_time == Some(at),
+                Part::KeyOfRow | Part::Key => plan.is_key(at),
+            };
+            if is_read {
                 targets.insert(bytes(&column.source), Target::Column(at));
             }
         }
@@ -226,7 +241,7 @@ impl Layout {
         let name = key.resolve(&mut buffer)?;
         let stranger = || match self.part {
             Part::Row => plan.job.policies.new_column == NewColumnPolicy::Ignore,
-            Part::KeyOfRow => true,
+            Part::KeyOfRow | Part::TimeOfRow => true,
             Part::Key => false,
         };
         let target = match self.targets.get(name) {
@@ -254,6 +269,39 @@ impl Layout {
             Target::Column(column) => Some(column),
             Target::Ignored => None,
         })
+    }
+
+    /// Appends the one cell that this part is about; false where the image lacks it.
+    pub(super) fn read_one(
+        &mut self,
+        plan: &Plan,
+        cursor: &mut Cursor<'_>,
+        data: &mut Data,
+        scratch: &mut Scratch,
+    ) -> Result<bool, Reject> {
+        cursor.expect(b'{')?;
+        let mut place = 0;
+        let mut found = false;
+        if cursor.eat(b'}') {
+            return Ok(found);
+        }
+        loop {
+            match self.next(plan, place, cursor)? {
+                None => cursor.skip()?,
+                Some(column) => {
+                    let Some(reader) = self.readers.get(column) else {
+                        return Err(Reason::UnknownColumn.into());
+                    };
+                    let read = reader.read(cursor, data, scratch);
+                    read.map_err(|reason| plan.reject(reason, column))?;
+                    found = true;
+                }
+            }
+            place += 1;
+            if !cursor.more(b'}')? {
+                return Ok(found);
+            }
+        }
     }
 
     /// Appends one cell to every column that the image names; nothing is appended to the others.

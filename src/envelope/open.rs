@@ -23,6 +23,7 @@ pub(super) struct Shapes {
 pub(super) struct Shape {
     pub(super) row: Layout,
     pub(super) key: Layout,
+    pub(super) time: Layout,
     pub(super) skeleton: Skeleton,
     /// fields of an embedded schema that were not yet compared with what is known of the source
     pub(super) unjudged: Option<Vec<(String, SourceField)>>,
@@ -40,6 +41,7 @@ impl Shape {
         Shape {
             row: Layout::new(plan, Part::Row, wires),
             key: Layout::new(plan, key, wires),
+            time: Layout::new(plan, Part::TimeOfRow, wires),
             skeleton: Skeleton::default(),
             unjudged: None,
         }

@@ -96,6 +96,7 @@ mod tests {
             time_column: None,
             immutable: Vec::new(),
             partition_by: None,
+            before_image: false,
             columns: Vec::new(),
             extras: Vec::new(),
             exclude: Vec::new(),

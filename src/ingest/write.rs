@@ -112,7 +112,7 @@ impl Target {
         parked: &(dyn Fn(usize) + Sync),
     ) -> Result<Written> {
         let Batch {
-            rows,
+            mut rows,
             dead_letters,
             doubted,
             ..
@@ -122,6 +122,19 @@ impl Target {
             failpoint::pass(Point::DeadLettersWritten).await;
         }
         drop(dead_letters);
+        let earlier = rows.take_earlier();
+        let written = self.write_rows(rows, doubted, turn, parked).await?;
+        self.again(|| self.touches.touch(&earlier)).await?;
+        Ok(written)
+    }
+
+    async fn write_rows(
+        &self,
+        rows: Rows,
+        doubted: Vec<DeadLetter>,
+        turn: &mut Turn,
+        parked: &(dyn Fn(usize) + Sync),
+    ) -> Result<Written> {
         if !rows.doubts().is_empty() {
             return keep::write(self, rows, doubted, turn, parked).await;
         }
@@ -155,7 +168,8 @@ impl Target {
         while let Some(block) = waiting.pop() {
             let Err(error) = self.insert(&block).await else {
                 failpoint::pass(Point::InsertAcked).await;
-                self.touch(&block).await?;
+                // until it is recorded which windows the rows are in and were in they do not count as written
+                self.again(|| self.touches.record(&block)).await?;
                 tries = Tries::new(&self.job.name);
                 continue;
             };
@@ -181,11 +195,11 @@ impl Target {
         Ok(())
     }
 
-    /// Which windows the rows are in and were in: until that is recorded they do not count as written.
-    async fn touch(&self, block: &Block) -> Result<()> {
+    /// Until it is done, or a person has to act.
+    async fn again<F: Future<Output = Result<()>>>(&self, work: impl Fn() -> F) -> Result<()> {
         let mut tries = Tries::new(&self.job.name);
         loop {
-            match self.touches.record(block).await {
+            match work().await {
                 Ok(()) => return Ok(()),
                 Err(error) if error.kind().policy().retry == Retry::Never => return Err(error),
                 Err(error) => tries.pause(&error).await,

@@ -39,6 +39,8 @@ pub struct SilverJob {
     pub immutable: Vec<String>,
     /// how much of `time_column` a partition of the table holds, in UTC; the column is part of the key then, if there is one
     pub partition_by: Option<Grain>,
+    /// every update and delete carries the whole row as it was
+    pub before_image: bool,
     pub columns: Vec<Column>,
     /// after them in the table
     pub extras: Vec<Extra>,

@@ -25,7 +25,7 @@ pub fn table_name(job: &SilverJob) -> String {
 /// Only a job whose rows' earlier times have to be looked up has one.
 fn wanted(job: &SilverJob) -> Option<String> {
     let time = job.time_column.as_ref()?;
-    let kept = job.earlier_time() != Some(EarlierTime::OfNone);
+    let kept = job.earlier_time().is_some_and(EarlierTime::is_kept);
     kept.then(|| format!("times of {time}, all rows noted"))
 }
 

@@ -9,7 +9,7 @@
 )]
 use std::hash::{Hasher, SipHasher};
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -334,17 +334,23 @@ pub async fn insert(
         .map(|(name, _)| name.as_str())
         .collect();
     let mut pause = FIRST_PAUSE;
+    let mut affected = BTreeSet::new();
     for tries in 1.. {
         let written = async {
-            if let Some(touches) = touches {
-                touches.announce(block).await?;
-            }
-            let rows = clickhouse.insert_native(table, &columns, body.clone());
-            rows.await?;
-            match touches {
-                Some(touches) => touches.record(block).await,
-                None => Ok(()),
-            }
+            let Some(touches) = touches else {
+                return clickhouse
+                    .insert_native(table, &columns, body.clone())
+                    .await;
+            };
+            touches.announce(block).await?;
+            affected.extend(touches.affected(block).await?);
+            // before as well: after a crash in between the rows are right, and nobody writes them again
+            touches.touch(&affected).await?;
+            clickhouse
+                .insert_native(table, &columns, body.clone())
+                .await?;
+            touches.touch(&affected).await?;
+            touches.record(block).await
         };
         match written.await {
             Ok(()) => break,

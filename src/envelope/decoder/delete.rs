@@ -24,6 +24,7 @@ impl Decoder {
         if self.plan.job.key.is_empty() {
             return Err(Reason::UnkeyedDelete.into());
         }
+        self.note_before(envelope, known, rows)?;
         rows.rollback();
         if !self.fill_from_key(message, rows)? {
             let Some(mut before) = envelope.before else {

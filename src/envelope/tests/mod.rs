@@ -43,6 +43,7 @@ pub(crate) fn job(more: &[(&str, &str, Encoding)]) -> SilverJob {
         time_column: None,
         immutable: Vec::new(),
         partition_by: None,
+        before_image: false,
         columns: base.iter().chain(more).map(column).collect(),
         extras: vec![],
         exclude: vec![],

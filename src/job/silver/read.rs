@@ -82,6 +82,13 @@ pub(in crate::job) fn read(
     let flattened = flattened(&root, format, key.is_empty());
     let time_column = root.text("time_column");
     let immutable = root.texts("immutable");
+    let before_image = root.boolean("before_image").unwrap_or(false);
+    if before_image && format.shape != Shape::Envelope {
+        root.fault(
+            0,
+            "`before_image`: only Debezium's own envelope has a row as it was: debezium-json or debezium-avro",
+        );
+    }
     let exclude = root.texts("exclude");
     let epoch = epoch(&root);
     let policies = root.section("policy").map(policies).unwrap_or_default();
@@ -132,6 +139,7 @@ pub(in crate::job) fn read(
         time_column: time_column.map(|column| column.value),
         immutable: immutable.into_iter().map(|column| column.value).collect(),
         partition_by,
+        before_image,
         columns: columns.into_iter().map(|column| column.value).collect(),
         extras: extras.into_iter().map(|extra| extra.value).collect(),
         exclude: exclude.into_iter().map(|field| field.value).collect(),

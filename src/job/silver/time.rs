@@ -10,6 +10,15 @@ pub enum EarlierTime {
     /// the time never changes, and a deleted row does not tell it
     OfDeleted,
     OfAll,
+    /// nobody's: every message tells it
+    Told,
+}
+
+impl EarlierTime {
+    /// Whether the times of rows are kept, to be looked up later.
+    pub fn is_kept(self) -> bool {
+        matches!(self, EarlierTime::OfDeleted | EarlierTime::OfAll)
+    }
 }
 
 impl SilverJob {
@@ -23,6 +32,7 @@ impl SilverJob {
         Some(
             match (self.immutable.contains(time), self.policies.delete) {
                 (true, DeletePolicy::Ignore) => EarlierTime::OfNone,
+                _ if self.before_image => EarlierTime::Told,
                 (true, DeletePolicy::Delete) => EarlierTime::OfDeleted,
                 (false, _) => EarlierTime::OfAll,
             },

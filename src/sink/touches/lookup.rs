@@ -53,6 +53,35 @@ impl Touches {
         Ok(judge(block, rows, found))
     }
 
+    /// The times at which readers of silver see the keys of a block.
+    pub(super) async fn current(
+        &self,
+        tracked: &Tracked,
+        block: &Block,
+    ) -> Result<BTreeSet<Bucket>> {
+        let rows = Rows::of(tracked, block);
+        let all: Vec<u32> = (0..block.rows() as u32).collect();
+        let mut found = BTreeSet::new();
+        for some in all.chunks(MOST_KEYS) {
+            let (columns, asked) = asked(rows.keys(block, some));
+            let place = Place {
+                clickhouse: &self.clickhouse,
+                table: &tracked.versions,
+                key: &columns,
+            };
+            let sql = format!(
+                "SELECT DISTINCT {} FROM {} FINAL WHERE _deleted = 0 AND ({}) IN ({asked})",
+                Bucket::sql(&quote(&tracked.time)),
+                tracked.versions,
+                place.names()
+            );
+            for buckets in place.read(&sql, &[Type::Int32]).await? {
+                found.extend((0..buckets.len()).map(|row| bucket_at(&buckets, row)));
+            }
+        }
+        Ok(found)
+    }
+
     /// The times of those keys that have more than so many.
     async fn times_of(
         &self,
@@ -60,12 +89,7 @@ impl Touches {
         keys: Vec<((String, Type), Data)>,
         more_than: usize,
     ) -> Result<Vec<Data>> {
-        let (columns, data): (Vec<_>, Vec<_>) = keys.into_iter().unzip();
-        let count = data.first().map_or(0, Data::len);
-        let sent = columns
-            .iter()
-            .map(|(name, kind)| (name.clone(), plain(kind)));
-        let asked = inlined(&Block::new(sent.collect(), data, count));
+        let (columns, asked) = asked(keys);
         let place = Place {
             clickhouse: &self.clickhouse,
             table: &tracked.times,
@@ -84,6 +108,22 @@ impl Touches {
         kinds.extend([Type::Int32, Type::UInt64]);
         place.read(&sql, &kinds).await
     }
+}
+
+/// The key's columns, and a question's list of keys.
+fn asked(keys: Vec<((String, Type), Data)>) -> (Vec<(String, Type)>, String) {
+    let (columns, data): (Vec<(String, Type)>, Vec<_>) = keys.into_iter().unzip();
+    let count = data.first().map_or(0, Data::len);
+    let sent = columns
+        .iter()
+        .map(|(name, kind)| (name.clone(), plain(kind)));
+    let asked = inlined(&Block::new(sent.collect(), data, count));
+    (columns, asked)
+}
+
+fn bucket_at(buckets: &Data, row: usize) -> Bucket {
+    let cell = buckets.cell(row).and_then(|cell| cell.try_into().ok());
+    Bucket(i32::from_le_bytes(cell.unwrap_or_default()))
 }
 
 /// Times of rows older than the block's; a newer row of a key has been told by whoever wrote it.
@@ -117,8 +157,7 @@ fn judge(block: &Block, rows: &Rows, found: Vec<Vec<Data>>) -> Earlier {
                 .get(&key_bytes(key, row))
                 .copied()
                 .unwrap_or_default();
-            let cell = bucket.cell(row).and_then(|cell| cell.try_into().ok());
-            let bucket = Bucket(i32::from_le_bytes(cell.unwrap_or_default()));
+            let bucket = bucket_at(bucket, row);
             if number(version, row).is_some_and(|version| version < own) {
                 earlier.buckets.insert(bucket);
                 left.push(bucket, own, true);

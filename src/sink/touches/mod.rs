@@ -29,7 +29,7 @@ use crate::column::{Block, Data, Type, seconds_of};
 use crate::error::{Context as _, Result};
 use crate::failpoint::{self, Point};
 use crate::job::{EarlierTime, SilverJob};
-use crate::migrate::silver::{qualified, sorting_key};
+use crate::migrate::silver::{qualified, sorting_key, table_name};
 use crate::migrate::times;
 use crate::window::Bucket;
 use lookup::Earlier;
@@ -50,6 +50,8 @@ struct Tracked {
     earlier: EarlierTime,
     /// quoted
     times: String,
+    /// silver's own table, quoted
+    versions: String,
 }
 
 #[derive(Row, Serialize)]
@@ -70,6 +72,7 @@ impl Touches {
                 key: sorting_key(job),
                 earlier,
                 times: qualified(silver, &times::table_name(job)),
+                versions: qualified(silver, &table_name(job)),
             }),
         }
     }
@@ -77,7 +80,7 @@ impl Touches {
     /// Before the block's rows are visible: where they will be. Again after any error.
     pub async fn announce(&self, block: &Block) -> Result<()> {
         match &self.tracked {
-            Some(tracked) if tracked.earlier != EarlierTime::OfNone && !block.is_empty() => {
+            Some(tracked) if tracked.earlier.is_kept() && !block.is_empty() => {
                 let entries = Rows::of(tracked, block).entries(block);
                 let entered = self.enter(tracked, entries).await;
                 entered.context("note the times of rows")?;
@@ -103,7 +106,7 @@ impl Touches {
         let rows = Rows::of(tracked, block);
         let mut touched: BTreeSet<Bucket> = rows.buckets.iter().flatten().copied().collect();
         let mut earlier = Earlier::default();
-        if tracked.earlier != EarlierTime::OfNone {
+        if tracked.earlier.is_kept() {
             earlier = self.earlier(tracked, block, &rows).await?;
             touched.extend(&earlier.buckets);
         }
@@ -112,7 +115,27 @@ impl Touches {
         self.enter(tracked, earlier.left).await
     }
 
-    async fn touch(&self, buckets: &BTreeSet<Bucket>) -> Result<()> {
+    /// Where rows that no message brought will be, and where their keys are until then. After they were announced.
+    pub async fn affected(&self, block: &Block) -> Result<BTreeSet<Bucket>> {
+        let Some(tracked) = self.tracked.as_ref().filter(|_| !block.is_empty()) else {
+            return Ok(BTreeSet::new());
+        };
+        let rows = Rows::of(tracked, block);
+        let found = match tracked.earlier {
+            EarlierTime::OfNone => Ok(BTreeSet::new()),
+            EarlierTime::Told => self.current(tracked, block).await,
+            EarlierTime::OfDeleted | EarlierTime::OfAll => {
+                let earlier = self.earlier(tracked, block, &rows).await;
+                earlier.map(|earlier| earlier.buckets)
+            }
+        };
+        let mut affected = found.context("look up the times of rows")?;
+        affected.extend(rows.buckets.iter().flatten());
+        Ok(affected)
+    }
+
+    /// After what changed there is visible.
+    pub async fn touch(&self, buckets: &BTreeSet<Bucket>) -> Result<()> {
         let touched: Vec<Touched> = buckets
             .iter()
             .map(|bucket| Touched {

@@ -2,7 +2,6 @@
 
 use super::{Touches, Tracked};
 use crate::error::{Context as _, Result};
-use crate::job::EarlierTime;
 use crate::migrate::times;
 use crate::sink::clickhouse::{literal, quote};
 use crate::window::Bucket;
@@ -11,7 +10,7 @@ impl Touches {
     /// Notes where the rows of a table are, before or after readers see it. `table` is quoted.
     pub async fn enter_table(&self, table: &str) -> Result<()> {
         match &self.tracked {
-            Some(tracked) if tracked.earlier != EarlierTime::OfNone => {
+            Some(tracked) if tracked.earlier.is_kept() => {
                 let sql = times::fill(&tracked.times, table, &tracked.key, &tracked.time);
                 let entered = self.clickhouse.execute(&sql).await;
                 entered.context("note the times of all rows")

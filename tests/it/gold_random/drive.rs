@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::orders::{self, Orders};
-use super::plan::{self, Arrival, DAYS, Plan, Step, day};
+use super::plan::{self, Arrival, DAYS, Earlier, Plan, Step, day};
 use crate::support::program::{Ran, Running};
 use crate::support::{Engine, PATIENCE, Project, Source};
 
@@ -28,6 +28,7 @@ struct Stage<'a> {
     orders: Orders<'a>,
     project: Project,
     arrival: Arrival,
+    earlier: Earlier,
     ingest: Option<Running>,
     schedule: Option<Running>,
     /// the last ingest ended by itself, so that what silver holds was told
@@ -52,7 +53,13 @@ impl<'a> Stage<'a> {
             "session.timeout.ms=2000,heartbeat.interval.ms=500",
         );
         project.set("BULLION_POSTGRES_URL", &source.url());
-        let job = orders::JOB.replace("{topic}", &orders.topic());
+        let told = plan.earlier == Earlier::Told;
+        if told {
+            orders.tell_images().await;
+        }
+        let job = orders::JOB
+            .replace("{topic}", &orders.topic())
+            .replace("{told}", &told.to_string());
         project.write("jobs/silver/orders.toml", &job);
         let follow = match plan.arrival {
             Arrival::Followed => "schedule = \"on-change\"\n",
@@ -69,6 +76,7 @@ impl<'a> Stage<'a> {
             orders,
             project,
             arrival: plan.arrival,
+            earlier: plan.earlier,
             ingest: None,
             schedule: None,
             is_told: false,
@@ -113,9 +121,18 @@ impl<'a> Stage<'a> {
                 let resync = format!("resync orders --from-postgres {table}");
                 self.command(&resync, None, &[0])?;
             }
+            // beside a topic that is not read to its end it has to wait, and another time it will not
+            Step::Fill(source) => {
+                let fill = format!("backfill orders --source {source} --patience 1s");
+                self.command(&fill, None, &[0, 75])?;
+            }
             Step::Merge => {
                 let silver = self.project.database("silver");
-                for table in ["orders_versions", "orders_times"] {
+                let mut tables = vec!["orders_versions"];
+                if self.earlier == Earlier::LookedUp {
+                    tables.push("orders_times");
+                }
+                for table in tables {
                     let sql = format!("OPTIMIZE TABLE {silver}.{table} FINAL");
                     self.project.engine.ask(&sql).await?;
                 }
@@ -287,8 +304,8 @@ WHERE at IS NOT NULL GROUP BY day ORDER BY day"
             checks,
         } = self.happened;
         Ok(format!(
-            "{:?}, {builds} builds, {kills} kills, {checks} checks",
-            self.arrival
+            "{:?}, {:?}, {builds} builds, {kills} kills, {checks} checks",
+            self.arrival, self.earlier
         ))
     }
 }

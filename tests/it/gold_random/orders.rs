@@ -10,6 +10,7 @@ pub const JOB: &str = r#"
 topic = "{topic}"
 key = ["id"]
 time_column = "at"
+before_image = {told}
 [columns]
 id = "Int64"
 at = "Nullable(DateTime64(3, 'UTC'))"
@@ -49,6 +50,12 @@ impl<'a> Orders<'a> {
             table: format!("orders_{seed}"),
             dice: Dice::new(seed ^ 0x901d),
         }
+    }
+
+    /// Updates and deletes carry the row as it was.
+    pub async fn tell_images(&self) {
+        let sql = format!("ALTER TABLE {} REPLICA IDENTITY FULL", self.table);
+        self.source.run(&sql).await;
     }
 
     pub fn topic(&self) -> String {

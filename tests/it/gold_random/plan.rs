@@ -28,6 +28,8 @@ pub enum Arrival {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Earlier {
     LookedUp,
+    /// by the image before, REPLICA IDENTITY FULL
+    Told,
 }
 
 #[derive(Clone, Debug)]
@@ -41,6 +43,8 @@ pub enum Step {
     Replay,
     Repair,
     Resync,
+    /// silver from `postgres` or `kafka`
+    Fill(&'static str),
     /// old versions are gone
     Merge,
 }
@@ -56,7 +60,10 @@ pub fn of(seed: u64) -> Plan {
     };
     Plan {
         arrival,
-        earlier: Earlier::LookedUp,
+        earlier: match dice.below(3) {
+            0 => Earlier::Told,
+            _ => Earlier::LookedUp,
+        },
         steps: (0..STEPS).map(|_| step(&mut dice)).collect(),
     }
 }
@@ -69,9 +76,11 @@ fn step(dice: &mut Dice) -> Step {
             let command = command(dice);
             Step::Build(command, (dice.below(3) == 0).then(|| killed(dice, &GOLD)))
         }
-        90..93 => Step::Replay,
-        93..95 => Step::Repair,
-        95..97 => Step::Resync,
+        90..92 => Step::Replay,
+        92..94 => Step::Repair,
+        94..95 => Step::Resync,
+        95..97 => Step::Fill("postgres"),
+        97..98 => Step::Fill("kafka"),
         _ => Step::Merge,
     }
 }
