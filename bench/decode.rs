@@ -84,6 +84,7 @@ fn job() -> Result<SilverJob, String> {
         time_column: None,
         immutable: Vec::new(),
         partition_by: None,
+        before_image: false,
         columns: COLUMNS.iter().map(column).collect::<Result<_, _>>()?,
         extras: Vec::new(),
         exclude: Vec::new(),

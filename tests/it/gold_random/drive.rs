@@ -104,24 +104,24 @@ impl<'a> Stage<'a> {
                 let ended = self.command(command, point.as_deref(), &[0, KILLED])?;
                 self.happened.builds += 1;
                 let all_jobs = command == "gold --dirty" || command == "gold --missing --dirty";
-                if all_jobs && ended.exit == 0 && self.is_told {
+                let alone = self.arrival == Arrival::InTurns && self.is_told;
+                if all_jobs && ended.exit == 0 && alone {
                     self.check().await?;
                 }
             }
             Step::Replay => drop(self.command("replay orders --from-start", None, &[0])?),
-            // rows on their way may be left to ingest
+            // rows on their way are left to ingest, or have to be there first
             Step::Repair => {
                 let table = format!("public.{}", self.orders.table);
                 let verify =
                     format!("verify orders --from-postgres {table} --repair --patience 1s");
-                self.command(&verify, None, &[0, 1, 4])?;
+                self.command(&verify, None, &[0, 4, 75])?;
             }
             Step::Resync => {
                 let table = format!("public.{}", self.orders.table);
-                let resync = format!("resync orders --from-postgres {table}");
-                self.command(&resync, None, &[0])?;
+                let resync = format!("resync orders --from-postgres {table} --patience 2s");
+                self.command(&resync, None, &[0, 75])?;
             }
-            // beside a topic that is not read to its end it has to wait, and another time it will not
             Step::Fill(source) => {
                 let fill = format!("backfill orders --source {source} --patience 1s");
                 self.command(&fill, None, &[0, 75])?;

@@ -4,7 +4,7 @@ use crate::support::Dice;
 
 /// Days of the test: two weeks from Monday, 2024-03-25, the one of 23 hours among them.
 pub const DAYS: u64 = 14;
-const STEPS: u64 = 14;
+const STEPS: u64 = 12;
 
 #[derive(Debug)]
 pub struct Plan {
