@@ -19,8 +19,8 @@ use futures_util::StreamExt as _;
 
 use crate::support::Source;
 
-/// Two of each way in which changes arrive.
-const SEEDS: u64 = 6;
+/// One of each way in which changes arrive.
+const SEEDS: u64 = 3;
 /// Most of a seed is waiting for processes.
 const AT_ONCE: usize = 3;
 
