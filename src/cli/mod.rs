@@ -260,7 +260,7 @@ impl Command {
             Command::Dlq(args) => dlq::run(args, context).await,
             Command::Replay(args) => replay::run(args, context).await,
             Command::Verify(args) => verify::run(args, context).await,
-            Command::Resync(args) => resync::run(args, context).await,
+            Command::Resync(args) => Box::pin(resync::run(args, context)).await,
             Command::Compile(args) => compile::run(args, context).await,
             Command::Plan(args) => plan::run(args, context).await,
             Command::Gold(args) => gold::run(args, context).await,
