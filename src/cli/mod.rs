@@ -238,7 +238,7 @@ impl Cli {
                 output: self.output,
                 shutdown: Shutdown::on_signals()?,
             };
-            self.command.run(context).await
+            Box::pin(self.command.run(context)).await
         });
         // a query that hangs must not keep the process: its outcome is already told
         runtime.shutdown_background();
