@@ -19,11 +19,11 @@ impl Bucket {
         Bucket(i32::try_from(seconds.div_euclid(SECONDS)).unwrap_or(i32::MAX))
     }
 
-    /// The same in SQL, of a column of dates or instants.
+    /// The same in SQL, of a column of dates or instants; an Int32 that is never NULL.
     pub fn sql(quoted: &str) -> String {
         // a Date32 is no number to ClickHouse, an instant before 1970 has a fraction to be floored
         format!(
-            "if(isNull({quoted}), toInt32({}), toInt32(floor(toFloat64(toDateTime64({quoted}, 3, 'UTC')) / {SECONDS})))",
+            "ifNull(toInt32(floor(toFloat64(toDateTime64({quoted}, 3, 'UTC')) / {SECONDS})), toInt32({}))",
             Bucket::NO_TIME.0
         )
     }

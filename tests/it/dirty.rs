@@ -173,7 +173,7 @@ async fn an_immutable_time_is_looked_up_for_deleted_rows_only() {
 
 #[tokio::test]
 async fn where_every_message_tells_the_row_before_nothing_is_kept_or_looked_up() {
-    let stream = orders("dirty_before", 1, "before_image = true").await;
+    let mut stream = orders("dirty_before", 1, "before_image = true").await;
     built(&stream, 6).await;
     let times = format!("EXISTS TABLE {}_times", stream.silver("orders"));
     assert_eq!(stream.engine.number(&times).await, 0);
@@ -195,6 +195,24 @@ async fn where_every_message_tells_the_row_before_nothing_is_kept_or_looked_up()
     assert_eq!(gold, silver);
     let letters = format!("SELECT reason, column FROM {}", stream.ops("dead_letters"));
     assert_eq!(stream.engine.rows(&letters).await, ["missing_image\tat"]);
+
+    // no message tells where a repaired row was: silver does
+    let source = Source::new("dirty_before").await;
+    source
+        .run(&format!(
+            "CREATE TABLE orders (id bigint PRIMARY KEY, at timestamptz(3), amount bigint);
+             INSERT INTO orders SELECT id, to_timestamp({FIRST} / 1000 + day * 86400 + 3600), 10
+             FROM (VALUES (0, 0), (1, 5), (3, 1), (4, 4), (5, 5)) rows (id, day)"
+        ))
+        .await;
+    stream.project.set("BULLION_POSTGRES_URL", &source.url());
+    let verify = "verify orders --from-postgres public.orders --repair --patience 1s";
+    let verify: Vec<&str> = verify.split(' ').collect();
+    stream.project.succeed(&verify);
+    let (_, days) = rebuild(&stream, &["--dirty"]).await;
+    assert_eq!(days, ["2024-03-02", "2024-03-04"]);
+    let (gold, silver) = totals(&stream).await;
+    assert_eq!(gold, silver);
 }
 
 #[tokio::test]
