@@ -1,13 +1,9 @@
 //! What `bullion runs` tells of runs that ended, go on, or died.
 
-use std::process::Stdio;
-
 use serde_json::Value;
 
 use crate::gold::{SQL, TOML, daily};
-use crate::support::program::{Running, process_state};
-use crate::support::{EmbeddedProject, PATIENCE, wait_for};
-
+use crate::support::EmbeddedProject;
 async fn runs(project: &EmbeddedProject) -> Vec<Value> {
     let told = project.run("runs --output json").await.exits(0).json();
     told["runs"].as_array().unwrap().clone()
@@ -26,26 +22,6 @@ async fn windows(project: &EmbeddedProject, run: &str) -> Vec<String> {
         })
     });
     each.collect()
-}
-
-/// A build that stops itself at a fail point.
-async fn stopped(project: &EmbeddedProject, command: &str, point: &str) -> Running {
-    let child = project
-        .command(command)
-        .env("BULLION_FAILPOINT", format!("{point}:stop"))
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let build = Running(child);
-    let pid = build.0.id();
-    wait_for("the build to stop", PATIENCE, || async {
-        let state = process_state(pid);
-        assert_ne!(state, Some('Z'), "the build ended before {point}");
-        (state == Some('T')).then_some(())
-    })
-    .await;
-    build
 }
 
 #[tokio::test]
@@ -136,7 +112,7 @@ query_seconds > 0, seconds > query_seconds FROM ops.run_windows WHERE run_id = '
 async fn a_run_goes_on_while_it_holds_its_lease_and_is_lost_when_it_died() {
     let project = daily().await;
     let build = "gold --from 2024-03-01 --to 2024-03-04";
-    let stopped = stopped(&project, build, "staging-filled:2").await;
+    let stopped = project.stopped(build, "staging-filled:2").await;
     let told = runs(&project).await;
     let run = told[0]["run"].as_str().unwrap().to_owned();
     assert_eq!(

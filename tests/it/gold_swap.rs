@@ -4,8 +4,8 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use crate::gold::{SQL, TOML, daily};
-use crate::support::program::{Running, process_state};
-use crate::support::{Dice, EmbeddedProject, PATIENCE, wait_for};
+use crate::support::program::Running;
+use crate::support::{Dice, EmbeddedProject, PATIENCE};
 
 /// What CI can wait for; `SWAP_KILLS=100` raises it.
 const KILLS: u32 = 12;
@@ -49,26 +49,6 @@ async fn wide() -> EmbeddedProject {
     project
 }
 
-/// A build of the window that waits just before its swap.
-async fn ready_to_swap(project: &EmbeddedProject) -> Running {
-    let child = project
-        .command(&format!("gold wide --date {DAY}"))
-        .env("BULLION_FAILPOINT", "swap-announced:1:stop")
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let build = Running(child);
-    let pid = build.0.id();
-    wait_for("the build to be about to swap", PATIENCE, || async {
-        let state = process_state(pid);
-        assert_ne!(state, Some('Z'), "the build ended before its swap");
-        (state == Some('T')).then_some(())
-    })
-    .await;
-    build
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn clickhouse_killed_in_mid_swap_leaves_nothing_that_the_next_command_does_not_redo() {
     let kills = std::env::var("SWAP_KILLS").map_or(KILLS, |count| count.parse().unwrap());
@@ -86,7 +66,8 @@ async fn clickhouse_killed_in_mid_swap_leaves_nothing_that_the_next_command_does
             ))
             .await;
         let wanted = project.ask(WANTED).await;
-        let build = ready_to_swap(&project).await;
+        let command = format!("gold wide --date {DAY}");
+        let build = project.stopped(&command, "swap-announced:1").await;
         build.signal("CONT");
         // the fault itself, not a wait: somewhere between half and half as much again of what hit the middle last
         let delay = aim.mul_f64(0.5 + dice.below(1000) as f64 / 1000.0);

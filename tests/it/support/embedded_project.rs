@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use secrecy::ExposeSecret as _;
 
 use super::embedded_engine::{EmbeddedEngine, engine, start};
-use super::program::{PROGRAM, Ran, without_stack};
+use super::program::{PROGRAM, Ran, Running, process_state, without_stack};
+use super::{PATIENCE, wait_for};
 
 pub struct EmbeddedProject {
     pub engine: EmbeddedEngine,
@@ -70,6 +71,26 @@ impl EmbeddedProject {
 
     pub async fn run(&self, arguments: &str) -> Ran {
         Ran::of(self.command(arguments)).await
+    }
+
+    /// A command that has stopped itself at a fail point: `name:N`, the Nth time it got there.
+    pub async fn stopped(&self, arguments: &str, point: &str) -> Running {
+        let child = self
+            .command(arguments)
+            .env("BULLION_FAILPOINT", format!("{point}:stop"))
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let running = Running(child);
+        let pid = running.0.id();
+        wait_for("the command to stop itself", PATIENCE, || async {
+            let state = process_state(pid);
+            assert_ne!(state, Some('Z'), "{arguments}: it ended before {point}");
+            (state == Some('T')).then_some(())
+        })
+        .await;
+        running
     }
 
     pub async fn sql(&self, sql: &str) {
