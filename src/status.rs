@@ -13,7 +13,7 @@ use chrono::{DateTime, Utc};
 use crate::due::Reason;
 use crate::job::GoldJob;
 use crate::ledger::{Known, State};
-use crate::window::{Grain, Window};
+use crate::window::{Grain, MOST_WINDOWS, Window};
 
 /// Windows next to each other, `[from, to)`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,8 +116,12 @@ pub fn command(job: &GoldJob, stretch: &Stretch) -> String {
         Grain::Hour => job.calendar.show(at),
         _ => at.with_timezone(&zone).format("%Y-%m-%d").to_string(),
     };
+    let many = match stretch.windows > MOST_WINDOWS {
+        true => " --allow-large",
+        false => "",
+    };
     format!(
-        "bullion gold {} --from {} --to {}",
+        "bullion gold {} --from {} --to {}{many}",
         job.name,
         edge(stretch.from),
         edge(stretch.to)

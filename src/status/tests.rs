@@ -140,6 +140,19 @@ fn a_day_of_23_hours_is_one_window_and_another_grain_s_windows_are_none() {
 }
 
 #[test]
+fn more_windows_than_a_slip_would_mean_are_told_to_be_meant() {
+    let job = job("day");
+    let ledger = known(&job, &[(1, "done")]);
+    let years = Overview::of(&job, &ledger, at("2040-03-01T12:00:00Z"));
+    let behind = years.behind.unwrap();
+    assert_eq!(behind.windows, 5_843);
+    assert_eq!(
+        command(&job, &behind),
+        "bullion gold daily --from 2024-03-02 --to 2040-03-01 --allow-large"
+    );
+}
+
+#[test]
 fn what_was_never_built_has_no_gaps() {
     let job = job("day");
     let nothing = Overview::of(&job, &[], at("2024-03-05T12:00:00Z"));
