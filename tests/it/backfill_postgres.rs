@@ -357,7 +357,7 @@ async fn only_the_rows_of_a_time_are_read_the_newest_first_where_asked() {
         project.database("silver")
     );
     assert_eq!(project.engine.rows(&sql).await, ["47\t107\t61"]);
-    let touched = count(&project, "touches", "job = 'notes'").await;
+    let touched = count(&project, "touches FINAL", "job = 'notes'").await;
     assert_eq!(touched, 61, "gold hears of every hour that was written");
     let order = format!(
         "SELECT number FROM {}.backfill_chunks ORDER BY recorded_at, number DESC",
