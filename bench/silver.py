@@ -86,7 +86,8 @@ def touch(engine: Engine, rows: int, key: str, day: int) -> None:
 
 
 def touched() -> str:
-    return "n % 3333 = 1"
+    # what is deleted stays deleted
+    return f"n % 3333 = 1 AND NOT {DELETED}"
 
 
 def right(engine: Engine, rows: int, touched_day: int | None = None) -> str:
