@@ -18,11 +18,11 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::future::Future;
 use std::time::{Duration, Instant};
 
-use super::write::{Target, Tries, Written};
+use super::write::{Target, Written, patiently};
 use crate::batch::DeadLetter;
 use crate::column::{Cell, Data, Rows, key_bytes};
 use crate::envelope::Reason;
-use crate::error::{Error, Kind, Result, Retry};
+use crate::error::{Context, Error, Kind, Result};
 use crate::sink::recall::{self, Key, Place, Stored};
 use decide::{Case, Deciding, Found, Known, Write};
 use portions::{leans_on_silver, portions};
@@ -174,7 +174,7 @@ impl<'a> Keeping<'a> {
             .collect();
         let key = self.rows.key_columns();
         let place = self.place(&key);
-        patiently(&self.target.job.name, || place.versions(&keys, &columns)).await
+        looked_up(&self.target.job.name, || place.versions(&keys, &columns)).await
     }
 
     async fn dead_letters(&self) -> Result<HashMap<Vec<u8>, Vec<u64>>> {
@@ -190,7 +190,7 @@ impl<'a> Keeping<'a> {
             job,
             ..
         } = self.target;
-        patiently(&job.name, || {
+        looked_up(&job.name, || {
             recall::dead_letters(clickhouse, ops, &job.topic, &keys)
         })
         .await
@@ -248,7 +248,7 @@ impl<'a> Keeping<'a> {
         let (places, values) = {
             let key = self.rows.key_columns();
             let place = self.place(&key);
-            patiently(&self.target.job.name, || place.values(&wanted, &named)).await?
+            looked_up(&self.target.job.name, || place.values(&wanted, &named)).await?
         };
         let mut found: Vec<Option<Data>> = vec![None; self.rows.columns().len()];
         for (column, data) in columns.into_iter().zip(values) {
@@ -349,19 +349,10 @@ impl<'a> Keeping<'a> {
     }
 }
 
-/// Asks until there is an answer, or an error that a person has to mend.
-async fn patiently<T, F: Future<Output = Result<T>>>(
+async fn looked_up<T, F: Future<Output = Result<T>>>(
     job: &str,
-    mut ask: impl FnMut() -> F,
+    ask: impl FnMut() -> F,
 ) -> Result<T> {
-    let mut tries = Tries::new(job);
-    loop {
-        match ask().await {
-            Ok(answer) => return Ok(answer),
-            Err(error) if error.kind().policy().retry == Retry::Never => {
-                return Err(error.context("look up what a row keeps"));
-            }
-            Err(error) => tries.pause(&error).await,
-        }
-    }
+    let found = patiently(job, ask).await;
+    found.context("look up what a row keeps")
 }

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use super::keep::{self, Turn};
 use crate::batch::{Batch, DeadLetter};
 use crate::column::{Block, Rows};
-use crate::error::{Error, Kind, Result, Retry};
+use crate::error::{Context, Error, Kind, Result, Retry};
 use crate::failpoint::{self, Point};
 use crate::job::SilverJob;
 use crate::migrate::silver::{qualified, table_name};
@@ -124,7 +124,7 @@ impl Target {
         drop(dead_letters);
         let earlier = rows.take_earlier();
         let written = self.write_rows(rows, doubted, turn, parked).await?;
-        self.again(|| self.touches.touch(&earlier)).await?;
+        patiently(&self.job.name, || self.touches.touch(&earlier)).await?;
         Ok(written)
     }
 
@@ -149,16 +149,9 @@ impl Target {
     }
 
     pub(super) async fn write_dead_letters(&self, letters: &[DeadLetter]) -> Result<()> {
-        let mut tries = Tries::new(&self.job.name);
-        loop {
-            match dead_letters::write(&self.clickhouse, &self.ops, &self.job, letters).await {
-                Ok(()) => return Ok(()),
-                Err(error) => match error.kind().policy().retry {
-                    Retry::Never => return Err(error.context("write dead letters")),
-                    Retry::Backoff | Retry::Halve | Retry::SlowDown => tries.pause(&error).await,
-                },
-            }
-        }
+        let write = || dead_letters::write(&self.clickhouse, &self.ops, &self.job, letters);
+        let written = patiently(&self.job.name, write).await;
+        written.context("write dead letters")
     }
 
     /// A block that is too large for ClickHouse's memory goes in halves, down to single rows.
@@ -169,7 +162,7 @@ impl Target {
             let Err(error) = self.insert(&block).await else {
                 failpoint::pass(Point::InsertAcked).await;
                 // until it is recorded which windows the rows are in and were in they do not count as written
-                self.again(|| self.touches.record(&block)).await?;
+                patiently(&self.job.name, || self.touches.record(&block)).await?;
                 tries = Tries::new(&self.job.name);
                 continue;
             };
@@ -195,18 +188,6 @@ impl Target {
         Ok(())
     }
 
-    /// Until it is done, or a person has to act.
-    async fn again<F: Future<Output = Result<()>>>(&self, work: impl Fn() -> F) -> Result<()> {
-        let mut tries = Tries::new(&self.job.name);
-        loop {
-            match work().await {
-                Ok(()) => return Ok(()),
-                Err(error) if error.kind().policy().retry == Retry::Never => return Err(error),
-                Err(error) => tries.pause(&error).await,
-            }
-        }
-    }
-
     async fn insert(&self, block: &Block) -> Result<()> {
         self.touches.announce(block).await?;
         failpoint::pass(Point::BeforeInsert).await;
@@ -227,6 +208,21 @@ impl Target {
 async fn sorted(rows: Rows) -> Result<Block> {
     let sorted = tokio::task::spawn_blocking(|| rows.finish()).await;
     sorted.map_err(|error| Error::new(Kind::Internal, "sorting a batch failed").because(error))
+}
+
+/// Tries until it is done, or fails with an error that a person has to mend.
+pub(super) async fn patiently<T, F: Future<Output = Result<T>>>(
+    job: &str,
+    mut work: impl FnMut() -> F,
+) -> Result<T> {
+    let mut tries = Tries::new(job);
+    loop {
+        match work().await {
+            Ok(done) => return Ok(done),
+            Err(error) if error.kind().policy().retry == Retry::Never => return Err(error),
+            Err(error) => tries.pause(&error).await,
+        }
+    }
 }
 
 /// Pauses between tries, and says so once in a while.
