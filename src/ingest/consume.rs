@@ -22,12 +22,14 @@ use crate::failpoint::{self, Point};
 use crate::registry::Registry;
 use crate::shutdown::Shutdown;
 use crate::sink::clickhouse::ClickHouse;
-use crate::source::{Consumer, Item, Partition, RawMessage};
+use crate::source::{Committed, Consumer, Item, Partition, RawMessage};
 
 /// One receive call waits so long for a full buffer; bounds latency and idle wake-ups alike.
 const RECEIVE: Duration = Duration::from_millis(25);
 /// A commit that Kafka did not take is sent again after this.
 const COMMIT_AGAIN: Duration = Duration::from_secs(1);
+/// How often it is said that Kafka does not answer a commit.
+const COMMIT_IS_LATE: Duration = Duration::from_secs(30);
 /// How often a process whose own partitions are done asks how far the rest of its group is.
 const ASK_GROUP: Duration = Duration::from_millis(250);
 
@@ -67,7 +69,10 @@ pub struct Consuming {
 pub struct Pace {
     pub checkpoint: Instant,
     pub status: Instant,
+    /// when offsets were last sent or refused
     pub commit: Instant,
+    /// when a commit was last said to be late
+    pub late_commit: Instant,
     pub ask_group: Instant,
     pub topics: Instant,
     /// when a topic was last looked at, and which job's it was
@@ -94,6 +99,7 @@ impl Pace {
             checkpoint: now,
             status: now,
             commit: now,
+            late_commit: now,
             ask_group: now,
             topics: now,
             glance: now,
@@ -104,6 +110,15 @@ impl Pace {
             behind: false,
             joined: false,
             paused: vec![false; lanes],
+        }
+    }
+
+    fn mind_late_commit(&mut self, since: Instant, now: Instant) {
+        let last = since.max(self.late_commit);
+        if now.duration_since(last) >= COMMIT_IS_LATE {
+            self.late_commit = now;
+            let seconds = now.duration_since(since).as_secs();
+            tracing::warn!(seconds, "kafka has not answered a commit of offsets, later ones wait for it");
         }
     }
 }
@@ -320,17 +335,29 @@ impl Consuming {
         }
     }
 
+    /// One commit is under way at most: what lands meanwhile goes with the next one.
     fn commit_landed(&mut self) {
         while let Ok(landed) = self.landed.try_recv() {
             self.land(landed);
         }
-        self.pace.commit_again |= self.consumer.has_lost_commit();
+        self.take_durable();
         let now = Instant::now();
-        let again = self.pace.commit_again && now.duration_since(self.pace.commit) >= COMMIT_AGAIN;
-        if again {
-            self.pace.commit_again = false;
+        match self.consumer.last_commit(Duration::ZERO) {
+            Committed::Settled => {}
+            Committed::Awaited(since) => return self.pace.mind_late_commit(since, now),
+            Committed::Refused(error) => {
+                tracing::warn!(%error, "offsets were not committed, they are sent again while the partitions are ours");
+                self.pace.commit_again = true;
+                self.pace.commit = now;
+            }
+        }
+        let again = self.pace.commit_again;
+        // what was refused may have been cut off: whatever is left of it on the way arrives first
+        if again && now.duration_since(self.pace.commit) < COMMIT_AGAIN {
+            return;
         }
         let offsets = self.durable_offsets(again);
+        self.pace.commit_again = false;
         if offsets.is_empty() {
             return;
         }
@@ -346,6 +373,11 @@ impl Consuming {
         }
     }
 
+    /// What landed is durable now.
+    pub(super) fn take_durable(&mut self) {
+        self.lanes.iter_mut().for_each(Lane::take_durable);
+    }
+
     pub(super) fn land(&mut self, landed: Landed) {
         if let Some(lane) = self.lanes.get_mut(landed.lane) {
             lane.land(landed.id, landed.outcome);
@@ -356,9 +388,6 @@ impl Consuming {
     /// jobs is as far as the last of them, also where that one has stopped.
     pub(super) fn durable_offsets(&mut self, all: bool) -> Vec<(Partition, i64)> {
         let mut offsets = Vec::new();
-        for lane in &mut self.lanes {
-            lane.take_durable();
-        }
         for index in 0..self.lanes.len() {
             let Some(lane) = self.lanes.get(index) else {
                 continue;

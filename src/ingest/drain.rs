@@ -72,8 +72,9 @@ impl Consuming {
         }
     }
 
-    /// Commits everything that is durable, in one request, and waits for Kafka's answer.
+    /// Commits everything that is durable, in one request behind the one that may be under way, and waits for Kafka's answer.
     pub(super) fn commit_and_wait(&mut self) {
+        self.take_durable();
         let offsets = self.durable_offsets(true);
         if offsets.is_empty() {
             return;
@@ -81,6 +82,8 @@ impl Consuming {
         let offsets = offsets.iter().map(|(partition, next)| (partition, *next));
         if let Err(error) = self.consumer.commit_and_wait(offsets) {
             tracing::warn!(%error, "offsets were not committed, their messages may come again");
+            // of partitions that stay ours
+            self.pace.commit_again = true;
         }
     }
 }

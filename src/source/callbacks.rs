@@ -18,7 +18,6 @@ use crate::tls::Distrust;
 pub(super) struct Noted {
     pub(super) rebalances: Mutex<VecDeque<Rebalance>>,
     pub(super) closing: AtomicBool,
-    pub(super) lost_commit: AtomicBool,
     pub(super) missed_topic: AtomicBool,
     pub(super) refusal: Mutex<Refusal>,
 }
@@ -70,7 +69,6 @@ pub(super) fn configuration(config: &Kafka, noted: &Noted) -> Result<*mut ffi::r
         ffi::rd_kafka_conf_set_opaque(conf, std::ptr::from_ref(noted).cast_mut().cast::<c_void>());
         ffi::rd_kafka_conf_set_rebalance_cb(conf, Some(note_rebalance));
         ffi::rd_kafka_conf_set_error_cb(conf, Some(note_error));
-        ffi::rd_kafka_conf_set_offset_commit_cb(conf, Some(note_commit));
         ffi::rd_kafka_conf_set_log_cb(conf, Some(log));
         ffi::rd_kafka_conf_set_ssl_cert_verify_cb(conf, Some(note_certificate));
     }
@@ -169,25 +167,6 @@ unsafe extern "C" fn note_certificate(
     let (broker, noted) = unsafe { (CStr::from_ptr(broker), &*opaque.cast::<Noted>()) };
     noted.refusal().distrust = Some((distrust, broker.to_string_lossy().into_owned()));
     0
-}
-
-unsafe extern "C" fn note_commit(
-    _: *mut ffi::rd_kafka_t,
-    code: ffi::RDKafkaRespErr,
-    _: *mut ffi::rd_kafka_topic_partition_list_t,
-    opaque: *mut c_void,
-) {
-    use ffi::RDKafkaRespErr as Code;
-    if !matches!(
-        code,
-        Code::RD_KAFKA_RESP_ERR_NO_ERROR | Code::RD_KAFKA_RESP_ERR__NO_OFFSET
-    ) {
-        let error: ffi::RDKafkaErrorCode = code.into();
-        tracing::warn!(%error, "offsets were not committed, they are sent again while the partitions are ours");
-        // SAFETY: `opaque` is the consumer's boxed `Noted`, which outlives the handle
-        let noted = unsafe { &*opaque.cast::<Noted>() };
-        noted.lost_commit.store(true, Ordering::Release);
-    }
 }
 
 unsafe extern "C" fn log(

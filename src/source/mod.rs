@@ -22,6 +22,8 @@ use std::time::Duration;
 use rdkafka_sys as ffi;
 
 use callbacks::{Noted, configuration};
+use commits::Answers;
+pub use commits::Committed;
 pub use identity::Identity;
 pub use message::{Item, Kept, RawMessage, Received};
 use partitions::List;
@@ -51,6 +53,7 @@ pub struct Consumer {
     noted: Box<Noted>,
     brokers: String,
     received: Received,
+    commits: Answers,
 }
 
 // SAFETY: librdkafka's handles may be used from any thread; `&mut self` on `receive` keeps batch calls to one at a time
@@ -89,6 +92,8 @@ impl Consumer {
             handle,
             queue,
             noted,
+            // SAFETY: the handle is alive, and destroyed after them in `drop`
+            commits: unsafe { Answers::of(handle) },
             brokers: config.brokers.clone(),
             received: Received::with_capacity(MOST_MESSAGES, budget::received(config.memory)),
         })
@@ -161,11 +166,6 @@ impl Consumer {
         self.noted.missed_topic.store(true, Ordering::Release);
     }
 
-    /// Whether Kafka has refused a commit since the last call.
-    pub fn has_lost_commit(&self) -> bool {
-        self.noted.lost_commit.swap(false, Ordering::AcqRel)
-    }
-
     /// Answers [`Rebalance::Assigned`]: from where each partition is read.
     pub fn assign(&self, offsets: &[(Partition, i64)]) -> Result<()> {
         let list = List::of(
@@ -236,9 +236,10 @@ impl Drop for Consumer {
     fn drop(&mut self) {
         self.noted.closing.store(true, Ordering::Release);
         self.received.clear();
-        // SAFETY: each is freed once, the queue before its handle, the callbacks' state after both
+        // SAFETY: each is freed once, the queues before their handle, the callbacks' state after both
         unsafe {
             ffi::rd_kafka_assign(self.handle, std::ptr::null());
+            self.commits.destroy();
             ffi::rd_kafka_queue_destroy(self.queue);
             ffi::rd_kafka_consumer_close(self.handle);
             ffi::rd_kafka_destroy(self.handle);

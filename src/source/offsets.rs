@@ -111,7 +111,7 @@ fn fault(found: &[Positioned]) -> Option<Code> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::collections::BTreeMap;
 
     use rdkafka::mocking::MockCluster;
@@ -123,15 +123,15 @@ mod tests {
     use crate::error::Kind;
 
     /// librdkafka's own, which answers when it is told to what real brokers answer for a moment.
-    struct Cluster {
-        mock: MockCluster<'static, DefaultProducerContext>,
-        consumer: Consumer,
-        partition: Partition,
+    pub struct Cluster {
+        pub mock: MockCluster<'static, DefaultProducerContext>,
+        pub consumer: Consumer,
+        pub partition: Partition,
     }
 
     impl Cluster {
         /// Two brokers; the first one leads the topic's only partition.
-        fn new() -> Cluster {
+        pub fn new() -> Cluster {
             let mock = MockCluster::new(2).unwrap();
             mock.create_topic("t", 1, 1).unwrap();
             mock.partition_leader("t", 0, Some(1)).unwrap();
@@ -151,6 +151,15 @@ mod tests {
                     number: 0,
                 },
             }
+        }
+
+        pub fn commits(&mut self, next: i64) {
+            self.consumer.commit([(&self.partition, next)]).unwrap();
+        }
+
+        pub fn committed(&self) -> Option<i64> {
+            let partitions = [self.partition.clone()];
+            self.consumer.committed(&partitions).unwrap()[0].offset
         }
     }
 

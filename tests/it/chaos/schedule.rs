@@ -21,15 +21,6 @@ pub struct Schedule {
     pub events: Vec<(u64, Event)>,
 }
 
-impl Schedule {
-    /// Whether connections to Kafka are lost in it.
-    pub fn disturbs_kafka(&self) -> bool {
-        self.events
-            .iter()
-            .any(|(_, event)| matches!(event, Event::Kafka(..) | Event::CutKafka))
-    }
-}
-
 /// How the group shares its partitions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Group {
