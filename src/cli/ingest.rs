@@ -1,7 +1,10 @@
 //! `bullion ingest`: silver tables from their topics.
 
+use std::time::Duration;
+
 use serde_json::{Map, Value, json};
 
+use super::verify::span;
 use super::{Context, Outcome, out};
 use crate::error::{Error, Result};
 use crate::ingest::{self, Counters, Request, Status, Summary};
@@ -21,6 +24,9 @@ pub struct Args {
     /// End when each partition has reached the end it had at the start
     #[arg(long)]
     until_caught_up: bool,
+    /// How long other processes of the group may stand still before they have caught up: ms, s, m, h; then exit 75
+    #[arg(long, value_name = "SPAN", default_value = "60s", value_parser = span, requires = "until_caught_up")]
+    patience: Duration,
     /// Go on with a job whose messages are mostly rejected: all of them become dead letters
     #[arg(long)]
     no_breaker: bool,
@@ -45,7 +51,7 @@ pub async fn run(args: Args, context: Context) -> Result<Outcome> {
     declared.whole_topics(&jobs)?;
     let request = Request {
         jobs,
-        until_caught_up: args.until_caught_up,
+        until_caught_up: args.until_caught_up.then_some(args.patience),
         no_breaker: args.no_breaker,
         discover,
     };
@@ -55,7 +61,11 @@ pub async fn run(args: Args, context: Context) -> Result<Outcome> {
     shown.abort();
     let summary = summary?;
     let outcome = report(&summary, context.output);
-    let failed = summary.jobs.into_values().find_map(|job| job.failed);
+    let failed = summary
+        .jobs
+        .into_values()
+        .find_map(|job| job.failed)
+        .or(summary.given_up);
     match (context.shutdown.requested(), failed) {
         // drained: what was read is durable and committed
         (Some(signal), _) => Ok(outcome.failed(&signal.error())),

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 
 use super::archiving::Archiving;
+use super::caught_up::{Others, Way};
 use super::discovering::Discovering;
 use super::heartbeat::Heartbeats;
 use super::lane::{Landed, Lane};
@@ -30,13 +31,13 @@ const RECEIVE: Duration = Duration::from_millis(25);
 const COMMIT_AGAIN: Duration = Duration::from_secs(1);
 /// How often it is said that Kafka does not answer a commit.
 const COMMIT_IS_LATE: Duration = Duration::from_secs(30);
-/// How often a process whose own partitions are done asks how far the rest of its group is.
-const ASK_GROUP: Duration = Duration::from_millis(250);
 
 /// How the loop ended.
 pub struct Ended {
     pub lanes: Vec<Lane>,
     pub found: Vec<Found>,
+    /// why it ended before the whole group had reached the ends
+    pub given_up: Option<Error>,
 }
 
 /// What the loop is made of.
@@ -44,7 +45,8 @@ pub struct Consuming {
     pub consumer: Consumer,
     pub lanes: Vec<Lane>,
     pub routes: Routes,
-    pub until_caught_up: bool,
+    /// where the run is to end by itself: what the others of the group are waited for
+    pub others: Option<Others>,
     pub first_start: FirstStart,
     pub group: String,
     /// bytes
@@ -73,7 +75,6 @@ pub struct Pace {
     pub commit: Instant,
     /// when a commit was last said to be late
     pub late_commit: Instant,
-    pub ask_group: Instant,
     pub topics: Instant,
     /// when a topic was last looked at, and which job's it was
     pub glance: Instant,
@@ -100,7 +101,6 @@ impl Pace {
             status: now,
             commit: now,
             late_commit: now,
-            ask_group: now,
             topics: now,
             glance: now,
             glanced: 0,
@@ -118,7 +118,10 @@ impl Pace {
         if now.duration_since(last) >= COMMIT_IS_LATE {
             self.late_commit = now;
             let seconds = now.duration_since(since).as_secs();
-            tracing::warn!(seconds, "kafka has not answered a commit of offsets, later ones wait for it");
+            tracing::warn!(
+                seconds,
+                "kafka has not answered a commit of offsets, later ones wait for it"
+            );
         }
     }
 }
@@ -165,7 +168,7 @@ impl Routes {
 impl Consuming {
     /// Runs until a signal, until caught up, or until every job has stopped; then drains.
     pub fn run(mut self) -> Result<Ended> {
-        loop {
+        let way = loop {
             self.receive()?;
             self.consumer.check_welcome()?;
             self.answer_group()?;
@@ -179,18 +182,23 @@ impl Consuming {
             self.hand_over_due();
             self.mind_memory()?;
             self.tell();
-            let over = self.shutdown.requested().is_some()
-                || self.is_caught_up()
-                || (self.lanes.iter().all(|lane| lane.failed.is_some())
-                    && !self.discovering.is_on());
-            if over {
-                break;
+            if self.shutdown.requested().is_some() {
+                break Way::Open;
             }
-        }
+            let way = self.way_to_ends();
+            let none_is_left = self.lanes.iter().all(|lane| lane.failed.is_some());
+            if !matches!(way, Way::Open) || (none_is_left && !self.discovering.is_on()) {
+                break way;
+            }
+        };
         self.drain();
         Ok(Ended {
             lanes: self.lanes,
             found: self.discovering.found,
+            given_up: match way {
+                Way::GivenUp(error) => Some(error),
+                Way::Open | Way::CaughtUp => None,
+            },
         })
     }
 
@@ -428,7 +436,7 @@ impl Consuming {
         let now = Instant::now();
         for (index, lane) in self.lanes.iter_mut().enumerate() {
             // everything below the ends is here already: nothing more to wait for
-            let ending = self.until_caught_up && lane.has_reached_ends(|owned| owned.next);
+            let ending = self.others.is_some() && lane.has_reached_ends(|owned| owned.next);
             let due = lane.is_due(now, self.pace.behind) || (ending && lane.has_gathered());
             let wanted = (lane.failed.is_none() && due) || lane.has_evidence();
             if wanted && !lane.is_blocked() {
@@ -474,44 +482,6 @@ impl Consuming {
             }
         }
         Ok(())
-    }
-
-    /// Every partition has passed the end that its topic had at the start: ours by what is durable, those of others in
-    /// the group by what they have committed.
-    fn is_caught_up(&mut self) -> bool {
-        if !self.until_caught_up {
-            return false;
-        }
-        let ours = |lane: &Lane| lane.failed.is_some() || lane.has_reached_ends(|o| o.durable);
-        if !self.lanes.iter().all(ours) {
-            return false;
-        }
-        if let Some(archiving) = &mut self.archiving {
-            archiving.end_files(None);
-            if !archiving.is_settled() {
-                return false;
-            }
-        }
-        let others: Vec<(Partition, i64)> =
-            self.lanes.iter().flat_map(Lane::ends_of_others).collect();
-        if others.is_empty() {
-            return self.pace.joined || self.lanes.is_empty();
-        }
-        if self.pace.ask_group.elapsed() < ASK_GROUP {
-            return false;
-        }
-        self.pace.ask_group = Instant::now();
-        let partitions: Vec<Partition> = others
-            .iter()
-            .map(|(partition, _)| partition.clone())
-            .collect();
-        let Ok(committed) = self.consumer.committed(&partitions) else {
-            return false;
-        };
-        others.iter().all(|(partition, end)| {
-            let found = committed.iter().find(|found| found.partition == *partition);
-            found.and_then(|found| found.offset) >= Some(*end)
-        })
     }
 }
 

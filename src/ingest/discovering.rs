@@ -96,7 +96,7 @@ impl Consuming {
             clickhouse: &self.clickhouse,
             consumer: &self.consumer,
             evolver: &self.evolver,
-            until_caught_up: self.until_caught_up,
+            until_caught_up: self.others.is_some(),
             no_breaker: false,
         };
         let lane = self.runtime.block_on(lane_of(&preparing, job))?;

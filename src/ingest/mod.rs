@@ -3,6 +3,7 @@
 //! | file        | what it holds                                                            |
 //! |-------------|--------------------------------------------------------------------------|
 //! | `consume`   | the loop, on a thread of its own; commits only what landed               |
+//! | `caught_up` | `--until-caught-up`: the ends are reached, or others of the group stand still |
 //! | `discovering` | topics that appear get a lane                                          |
 //! | `archiving` | raw messages become files of the archive before their offsets are committed |
 //! | `drain`     | the end: what is under way is finished and committed                     |
@@ -20,6 +21,7 @@
 
 mod archiving;
 mod breaker;
+mod caught_up;
 mod consume;
 mod discovering;
 mod drain;
@@ -42,6 +44,7 @@ use std::time::{Duration, Instant};
 
 use archiving::Archiving;
 pub use breaker::Breaker;
+use caught_up::Others;
 use consume::{Consuming, Ended, Pace, Routes};
 use discovering::Discovering;
 use heartbeat::Heartbeats;
@@ -74,6 +77,8 @@ pub struct Summary {
     pub jobs: BTreeMap<String, JobEnd>,
     /// topics that no job took
     pub found: Vec<Found>,
+    /// others of the group stood still before they had caught up
+    pub given_up: Option<Error>,
     pub seconds: f64,
 }
 
@@ -85,7 +90,8 @@ pub struct JobEnd {
 /// What `bullion ingest` is asked to do.
 pub struct Request {
     pub jobs: Vec<SilverJob>,
-    pub until_caught_up: bool,
+    /// how long others of the group may stand still before they have caught up
+    pub until_caught_up: Option<Duration>,
     /// a job whose messages are mostly rejected goes on: all of them are wanted as dead letters
     pub no_breaker: bool,
     /// every declared job, where topics of none are to be looked for
@@ -119,7 +125,7 @@ pub async fn run(
         consumer: prepared.consumer,
         lanes: prepared.lanes,
         routes: Routes::default(),
-        until_caught_up: prepared.until_caught_up,
+        others: prepared.others,
         first_start: config.kafka.first_start,
         group: config.kafka.group.clone(),
         budget: budget::rows(config.memory_budget),
@@ -151,6 +157,7 @@ pub async fn run(
     Ok(Summary {
         jobs: ended.lanes.into_iter().map(end).collect(),
         found: ended.found,
+        given_up: ended.given_up,
         seconds: began.elapsed().as_secs_f64(),
     })
 }
@@ -211,7 +218,7 @@ struct Prepared {
     discovering: Discovering,
     archiving: Option<Archiving>,
     lanes: Vec<Lane>,
-    until_caught_up: bool,
+    others: Option<Others>,
 }
 
 async fn prepare(config: &Config, request: &Request) -> Result<Prepared> {
@@ -235,7 +242,7 @@ async fn prepare(config: &Config, request: &Request) -> Result<Prepared> {
         clickhouse: &clickhouse,
         consumer: &consumer,
         evolver: &evolver,
-        until_caught_up: request.until_caught_up,
+        until_caught_up: request.until_caught_up.is_some(),
         no_breaker: request.no_breaker,
     };
     let mut lanes = Vec::new();
@@ -261,7 +268,7 @@ async fn prepare(config: &Config, request: &Request) -> Result<Prepared> {
         discovering,
         archiving,
         lanes,
-        until_caught_up: request.until_caught_up,
+        others: request.until_caught_up.map(Others::new),
     })
 }
 

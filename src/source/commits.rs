@@ -122,7 +122,10 @@ impl Consumer {
     }
 
     fn not_answered(&self) -> Error {
-        let message = format!("kafka at {} has not answered the last commit of offsets", self.brokers);
+        let message = format!(
+            "kafka at {} has not answered the last commit of offsets",
+            self.brokers
+        );
         Error::new(Kind::Unreachable, message)
     }
 }
@@ -151,7 +154,10 @@ mod tests {
         };
         let refused = cluster.consumer.commit([(&partition, 20)]).unwrap_err();
         assert_eq!(refused.kind(), Kind::Unreachable);
-        cluster.consumer.commit_and_wait([(&partition, 30)]).unwrap();
+        cluster
+            .consumer
+            .commit_and_wait([(&partition, 30)])
+            .unwrap();
         assert_eq!(cluster.committed(), Some(30));
         // nothing of the two others is on its way
         std::thread::sleep(Duration::from_secs(1));

@@ -7,6 +7,7 @@
 mod answers;
 mod callbacks;
 mod commits;
+mod group;
 mod identity;
 mod message;
 mod offsets;
@@ -24,6 +25,7 @@ use rdkafka_sys as ffi;
 use callbacks::{Noted, configuration};
 use commits::Answers;
 pub use commits::Committed;
+pub use group::Member;
 pub use identity::Identity;
 pub use message::{Item, Kept, RawMessage, Received};
 use partitions::List;

@@ -1,5 +1,6 @@
 //! Several processes of one group share the partitions, and nothing is lost or counted twice when they come and go.
 
+use crate::support::kafka::Topic;
 use crate::support::stream::Stream;
 use crate::support::{PATIENCE, wait_for};
 
@@ -76,4 +77,66 @@ async fn caught_up_means_the_whole_group_under_both_protocols() {
             assert_eq!((stream.count().await, stream.committed()), (2_000, 2_000));
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_end_is_given_up_beside_a_member_whose_job_has_stopped() {
+    let mut stream = Stream::new("group_beside_stopped", 1).await;
+    let other = Topic::create("group_beside_other", 1).await;
+    stream.declare("other", &other, "");
+    stream.project.succeed(&["migrate"]);
+    for _ in 0..2_000 {
+        stream.topic.send(0, None, Some(b"garbage"));
+    }
+    stream.topic.flush();
+    other.insert(0..10);
+    // the first in the alphabet gets the first partition of each topic
+    let named = |name| format!("client.id={name},partition.assignment.strategy=range");
+    let own = named("a");
+    let own = [("BULLION_KAFKA_PROPERTIES", own.as_str())];
+    let mut stopped = stream.project.start_with(&["ingest"], &own);
+    wait_for(
+        "its job to stop and the other one to go on",
+        PATIENCE,
+        || async {
+            let stopped = stream.project.log().contains("job stopped");
+            (stopped && other.committed(&stream.group) == [10]).then_some(())
+        },
+    )
+    .await;
+    stream.project.set("BULLION_KAFKA_PROPERTIES", &named("b"));
+    let said = stream.gives_up();
+    let place = format!(
+        "topic {} partition 0 is at offset 0 of 2000, member a-",
+        stream.topic.name
+    );
+    assert!(said.contains(&place), "{said}");
+    assert!(!said.contains(&other.name), "{said}");
+    stopped.signal("TERM");
+    assert_eq!(stopped.wait(PATIENCE), 143);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_end_is_given_up_beside_a_member_that_sleeps_and_reached_when_it_wakes_up() {
+    let mut stream = Stream::new("group_beside_asleep", 2).await;
+    // the broker waits 45 s before it gives the partitions of a silent member away
+    stream
+        .project
+        .set("BULLION_KAFKA_PROPERTIES", "group.protocol=consumer");
+    let mut asleep = stream.project.start(&["ingest"]);
+    stream.topic.insert(0..100);
+    stream.holds(100).await;
+    asleep.signal("STOP");
+    stream.topic.insert(100..200);
+    let said = stream.gives_up();
+    assert!(
+        said.contains(", member ") && said.contains(" on 127.0.0.1"),
+        "{said}"
+    );
+    asleep.signal("CONT");
+    let ended = stream.catch_up();
+    assert_eq!(ended.exit, 0, "{}", ended.text());
+    assert_eq!((stream.count().await, stream.committed()), (200, 200));
+    asleep.signal("TERM");
+    assert_eq!(asleep.wait(PATIENCE), 143);
 }

@@ -60,6 +60,15 @@ impl Stream {
         ended
     }
 
+    /// `bullion ingest --until-caught-up` beside others of the group that stand still; what it says.
+    pub fn gives_up(&self) -> String {
+        let ended = self
+            .project
+            .run(&["ingest", "--until-caught-up", "--patience", "2s"]);
+        assert_eq!(ended.exit, 75, "{}", ended.text());
+        ended.text()
+    }
+
     pub fn silver(&self, job: &str) -> String {
         format!("{}_silver.{job}", self.name)
     }
