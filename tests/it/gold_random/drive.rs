@@ -9,7 +9,7 @@ use crate::support::{Engine, PATIENCE, Project, Source};
 
 const TICK: Duration = Duration::from_millis(100);
 /// A command that a fail point ended has no exit code.
-const KILLED: i32 = -1;
+pub(super) const KILLED: i32 = -1;
 
 pub type Verdict = Result<String, String>;
 
@@ -24,22 +24,27 @@ pub async fn drive(seed: u64, source: &Source) -> Verdict {
     judged.map_err(|wrong| format!("{wrong}\n{plan:#?}"))
 }
 
-struct Stage<'a> {
-    orders: Orders<'a>,
-    project: Project,
+pub(super) struct Stage<'a> {
+    pub(super) orders: Orders<'a>,
+    pub(super) project: Project,
     arrival: Arrival,
     earlier: Earlier,
     ingest: Option<Running>,
     schedule: Option<Running>,
     /// the last ingest ended by itself, so that what silver holds was told
     is_told: bool,
-    happened: Happened,
+    pub(super) happened: Happened,
 }
 
 #[derive(Default)]
-struct Happened {
+pub(super) struct Happened {
     builds: usize,
+    /// of whatever process
     kills: usize,
+    /// gold's backfills that were killed and started again
+    resumed: usize,
+    pub(super) fills: usize,
+    pub(super) killed_fills: usize,
     checks: usize,
 }
 
@@ -53,6 +58,12 @@ impl<'a> Stage<'a> {
             "session.timeout.ms=2000,heartbeat.interval.ms=500",
         );
         project.set("BULLION_POSTGRES_URL", &source.url());
+        if plan.archived {
+            let kept = format!("file://{}", project.path("kept").display());
+            project.set("BULLION_ARCHIVE_URL", &kept);
+            // offsets are committed when a file ends
+            project.set("BULLION_ARCHIVE_ROLL_AFTER", "200ms");
+        }
         let told = plan.earlier == Earlier::Told;
         if told {
             orders.tell_images().await;
@@ -103,6 +114,10 @@ impl<'a> Stage<'a> {
             Step::Build(command, point) => {
                 let ended = self.command(command, point.as_deref(), &[0, KILLED])?;
                 self.happened.builds += 1;
+                if command.starts_with("backfill") && ended.exit == KILLED {
+                    self.command(command, None, &[0])?;
+                    self.happened.resumed += 1;
+                }
                 let all_jobs = command == "gold --dirty" || command == "gold --missing --dirty";
                 let alone = self.arrival == Arrival::InTurns && self.is_told;
                 if all_jobs && ended.exit == 0 && alone {
@@ -122,10 +137,7 @@ impl<'a> Stage<'a> {
                 let resync = format!("resync orders --from-postgres {table} --patience 2s");
                 self.command(&resync, None, &[0, 75])?;
             }
-            Step::Fill(source) => {
-                let fill = format!("backfill orders --source {source} --patience 1s");
-                self.command(&fill, None, &[0, 75])?;
-            }
+            Step::Fill(fill) => self.fill(fill).await?,
             Step::Merge => {
                 let silver = self.project.database("silver");
                 let mut tables = vec!["orders_versions"];
@@ -157,7 +169,12 @@ impl<'a> Stage<'a> {
     }
 
     /// Runs a command to its end, which must be one of these. Beside `schedule` a lease may be held.
-    fn command(&mut self, line: &str, point: Option<&str>, exits: &[i32]) -> Result<Ran, String> {
+    pub(super) fn command(
+        &mut self,
+        line: &str,
+        point: Option<&str>,
+        exits: &[i32],
+    ) -> Result<Ran, String> {
         let arguments: Vec<&str> = line.split(' ').collect();
         let mut command = self.project.command(&arguments);
         command.env("BULLION_FAILPOINT", point.unwrap_or_default());
@@ -301,10 +318,14 @@ WHERE at IS NOT NULL GROUP BY day ORDER BY day"
         let Happened {
             builds,
             kills,
+            resumed,
+            fills,
+            killed_fills,
             checks,
         } = self.happened;
         Ok(format!(
-            "{:?}, {:?}, {builds} builds, {kills} kills, {checks} checks",
+            "{:?}, {:?}, {builds} builds, {kills} kills, {resumed} backfills of gold killed, {fills} fills, \
+{killed_fills} fills killed, {checks} checks",
             self.arrival, self.earlier
         ))
     }

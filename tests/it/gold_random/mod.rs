@@ -5,11 +5,13 @@
 //! | `plan`   | seed → what happens: the same seed gives the same plan                    |
 //! | `orders` | the source: random inserts, updates, moves, deletes, and its own answers  |
 //! | `drive`  | one seed on the real parts; how it is judged                              |
+//! | `fill`   | silver's backfills, killed and started again                              |
 //!
 //! PostgreSQL, Debezium, Kafka and ClickHouse are real, and so is every process that is killed. `GOLD_SEEDS=100` plays the
 //! seeds 1 to 100, `GOLD_SEED=17` that one alone.
 
 mod drive;
+mod fill;
 mod orders;
 mod plan;
 

@@ -3,6 +3,8 @@
 use std::fmt::Write as _;
 use std::ops::RangeInclusive;
 
+use futures_util::TryStreamExt as _;
+
 use super::plan::{DAYS, day};
 use crate::support::{Dice, Source};
 
@@ -114,6 +116,14 @@ impl<'a> Orders<'a> {
             self.table
         );
         self.source.rows(&sql).await
+    }
+
+    /// The whole table as PostgreSQL writes it into a file.
+    pub async fn export(&self) -> String {
+        let sql = format!("COPY {} TO STDOUT (FORMAT csv, HEADER)", self.table);
+        let copied = self.source.client.copy_out(&sql).await.unwrap();
+        let parts: Vec<bytes::Bytes> = copied.try_collect().await.unwrap();
+        String::from_utf8(parts.concat()).unwrap()
     }
 
     /// PostgreSQL's own aggregates: days, weeks, the whole table.
