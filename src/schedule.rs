@@ -95,7 +95,7 @@ impl Scheduler {
         let work = Work {
             job,
             windows: &windows,
-            pace: Pace(1),
+            pace: Pace::ONE,
             run,
             terminal: false,
         };

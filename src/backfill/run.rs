@@ -14,7 +14,7 @@ use crate::error::{Error, Kind, Result, Retry};
 use crate::failpoint::{self, Point};
 use crate::lease::Lease;
 use crate::progress::Progress;
-use crate::rate::Rate;
+use crate::rate::{Limit, Rate};
 use crate::shutdown::Shutdown;
 
 /// Pauses before a chunk is tried again after an answer of "not now".
@@ -71,14 +71,14 @@ impl Backfill {
     /// Reads and writes what was planned. Cut short by a signal, an error or a kill, the same request goes on.
     pub async fn run(
         mut self,
-        per_second: Option<u64>,
+        limit: Option<Limit>,
         shutdown: &Shutdown,
         terminal: bool,
     ) -> Result<Summary> {
         let Some(lease) = self.lease.take().map(Arc::new) else {
             return Err(Error::new(Kind::Internal, "a dry run was run"));
         };
-        let result = self.read(&lease, per_second, shutdown, terminal).await;
+        let result = self.read(&lease, limit, shutdown, terminal).await;
         if let Some(lease) = Arc::into_inner(lease) {
             lease.release().await;
         }
@@ -88,7 +88,7 @@ impl Backfill {
     async fn read(
         mut self,
         lease: &Arc<Lease>,
-        per_second: Option<u64>,
+        limit: Option<Limit>,
         shutdown: &Shutdown,
         terminal: bool,
     ) -> Result<Summary> {
@@ -113,7 +113,7 @@ impl Backfill {
             lease: Arc::clone(lease),
             pacing: Arc::new(Pacing {
                 progress,
-                rate: Rate::new(per_second),
+                rate: Rate::new(limit),
                 shutdown: shutdown.clone(),
             }),
             waiting: Mutex::new(self.chunks.into()),

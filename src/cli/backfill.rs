@@ -14,6 +14,7 @@ use super::{Context, Outcome};
 use crate::backfill::Order;
 use crate::error::{Error, Kind, Result};
 use crate::job::Jobs;
+use crate::rate::Limit;
 
 #[derive(clap::Args)]
 #[command(after_help = "\
@@ -21,6 +22,7 @@ Examples, gold:
   bullion backfill orders_by_day --from 2024-01-01 --to 2025-01-01 --dry-run   which windows are left
   bullion backfill orders_by_day --from 2024-01-01 --to 2025-01-01             build them
   bullion backfill orders_by_day --last 30d --rebuild                          the finished ones too
+  bullion backfill orders_by_day --last 365d --rate 10/m                       gently: ten windows begin in a minute
 Examples, silver:
   bullion backfill orders --source postgres                                    every row of the source table
   bullion backfill orders --source postgres --from 2024-01-01 --to 2025-01-01  rows of a year, by the job's time_column
@@ -43,6 +45,10 @@ pub struct Args {
     /// Which windows or chunks come first
     #[arg(long, value_enum, default_value_t)]
     order: Order,
+    /// No faster: of gold windows begun, of silver rows (postgres), messages (kafka, archive) or lines (csv), all that are under
+    /// way together; 5000 is a second's, 10/m a minute's, 600/h an hour's
+    #[arg(long, value_name = "N[/s|/m|/h]")]
+    rate: Option<Limit>,
     /// Print the plan and do nothing
     #[arg(long)]
     dry_run: bool,
@@ -73,9 +79,6 @@ struct Silver {
     /// Lines of a CSV file are written over rows that silver has
     #[arg(long, requires = "file", help_heading = SILVER)]
     overwrite: bool,
-    /// Rows (postgres), messages (kafka, archive) or lines (csv) a second, all chunks together
-    #[arg(long, value_name = "N", requires = "source", value_parser = clap::value_parser!(u64).range(1..), help_heading = SILVER)]
-    rate: Option<u64>,
     /// Rows, messages or lines of a chunk: what a kill makes to be read again [default: 50000, 500000 messages]
     #[arg(long, value_name = "N", requires = "source", value_parser = clap::value_parser!(u64).range(1..), help_heading = SILVER)]
     chunk: Option<u64>,

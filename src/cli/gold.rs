@@ -135,7 +135,7 @@ pub fn work<'a>(job: &'a GoldJob, windows: &'a [Window], run: &Run) -> Work<'a> 
     Work {
         job,
         windows,
-        pace: Pace(1),
+        pace: Pace::ONE,
         run: run.on(&job.name),
         terminal: out::is_terminal(),
     }

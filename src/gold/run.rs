@@ -1,6 +1,6 @@
 //! Many windows of one session: some at a time, progress shown, a signal obeyed, failures counted.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::stream::{self, StreamExt as _};
 
@@ -9,13 +9,25 @@ use crate::audit::{Finding, Severity};
 use crate::error::{Error, Kind, Result, Retry};
 use crate::ledger::State;
 use crate::progress::Progress;
+use crate::rate::{Limit, Spacing};
 use crate::shutdown::{DRAIN_DEADLINE, Shutdown};
 use crate::sink::clickhouse::literal;
 use crate::window::Window;
 
-/// How many windows at a time.
+/// How many windows at a time, and how many may begin in a time.
 #[derive(Clone, Copy, Debug)]
-pub struct Pace(pub usize);
+pub struct Pace {
+    pub parallel: usize,
+    pub rate: Option<Limit>,
+}
+
+impl Pace {
+    /// One after the other, as fast as it goes.
+    pub const ONE: Pace = Pace {
+        parallel: 1,
+        rate: None,
+    };
+}
 
 /// What became of the windows of one run.
 #[derive(Debug, Default)]
@@ -52,9 +64,21 @@ impl Session<'_> {
             windows: windows.len(),
             ..Summary::default()
         };
-        let mut results = stream::iter(windows.to_vec())
-            .map(|window| self.build_patiently(window))
-            .buffer_unordered(pace.0.max(1));
+        let mut spacing = Spacing::new(pace.rate);
+        let begun = stream::iter(windows.to_vec()).then(|window| {
+            let wait = spacing.wait(Instant::now());
+            async move {
+                if wait > Duration::ZERO {
+                    tokio::time::sleep(wait).await;
+                }
+                window
+            }
+        });
+        let mut results = Box::pin(
+            begun
+                .map(|window| self.build_patiently(window))
+                .buffer_unordered(pace.parallel.max(1)),
+        );
         let mut heartbeat = tokio::time::interval(HEARTBEAT);
         heartbeat.tick().await;
         loop {

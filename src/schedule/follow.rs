@@ -164,7 +164,7 @@ impl Scheduler {
         let work = Work {
             job,
             windows: &behind,
-            pace: Pace(1),
+            pace: Pace::ONE,
             run: Run::new(&job.name, "schedule"),
             terminal: false,
         };

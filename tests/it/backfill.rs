@@ -153,3 +153,28 @@ async fn a_backfill_with_a_bad_window_builds_the_others_and_says_so() {
         "1000"
     );
 }
+
+#[tokio::test]
+async fn windows_begin_no_faster_than_the_rate_however_many_may_go_on_at_a_time() {
+    let project = daily().await;
+    let paced = "backfill daily --from 2024-03-01 --to 2024-03-05 --parallel 4 --rate 120/m";
+    let planned = project.run(&format!("{paced} --dry-run")).await.exits(0);
+    assert!(
+        planned
+            .stdout
+            .contains("4 to build, 4 at a time, no more than 120/m"),
+        "{}",
+        planned.stdout
+    );
+    project.run(paced).await.exits(0);
+    // two in a second: the n-th window read its input n half seconds after the run's begin, or later; clocks may drift a little
+    let early = "SELECT count(), countIf(toUnixTimestamp64Milli(input_at) < begun + before * 490) FROM (
+        SELECT input_at, row_number() OVER (ORDER BY input_at) - 1 AS before, (SELECT min(toUnixTimestamp64Milli(started_at)) FROM ops.runs) AS begun
+        FROM ops.windows)";
+    assert_eq!(project.ask(early).await, "4\t0");
+    let refused = project.run("backfill daily --last 2d --rate 10/d").await;
+    assert!(
+        refused.exits(2).stderr.contains("10/m"),
+        "the message names a rate that is one"
+    );
+}

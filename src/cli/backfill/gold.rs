@@ -11,6 +11,7 @@ use crate::error::{Kind, Result};
 use crate::gold::{Pace, Work};
 use crate::job::{GoldJob, Jobs};
 use crate::ledger::{Ledger, Run};
+use crate::rate::Limit;
 
 pub(super) async fn run(
     args: Args,
@@ -30,14 +31,17 @@ pub(super) async fn run(
         plan.to_build.reverse();
     }
     let parallel = usize::from(args.parallel.unwrap_or(PARALLEL));
-    show(&context, job, &plan, parallel);
+    show(&context, job, &plan, &at_a_time(parallel, args.rate));
     if args.dry_run {
         return Ok(outcome("planned", job, &plan));
     }
     let work = Work {
         job,
         windows: &plan.to_build,
-        pace: Pace(parallel),
+        pace: Pace {
+            parallel,
+            rate: args.rate,
+        },
         run: Run::new(&job.name, "backfill"),
         terminal: out::is_terminal(),
     };
@@ -70,7 +74,14 @@ fn outcome(status: &str, job: &GoldJob, plan: &Plan) -> Outcome {
 /// Windows of a plan that are named one by one; more are shown as the first and the last.
 const NAMED: usize = 12;
 
-fn show(context: &Context, job: &GoldJob, plan: &Plan, parallel: usize) {
+fn at_a_time(parallel: usize, rate: Option<Limit>) -> String {
+    match rate {
+        None => format!("{parallel} at a time"),
+        Some(rate) => format!("{parallel} at a time, no more than {rate}"),
+    }
+}
+
+fn show(context: &Context, job: &GoldJob, plan: &Plan, pace: &str) {
     let labels: Vec<String> = plan
         .to_build
         .iter()
@@ -82,7 +93,7 @@ fn show(context: &Context, job: &GoldJob, plan: &Plan, parallel: usize) {
         labels => labels.join(", "),
     };
     let text = format!(
-        "plan: {} finished and left out, {} to build, {parallel} at a time: {named}",
+        "plan: {} finished and left out, {} to build, {pace}: {named}",
         plan.finished.len(),
         labels.len()
     );

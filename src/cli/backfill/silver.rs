@@ -48,9 +48,8 @@ pub(super) async fn run(
     if shape.chunks == 0 && shape.goes_on.is_none() {
         return Ok(outcome("noop"));
     }
-    let rate = args.silver.rate;
     let summary = backfill
-        .run(rate, &context.shutdown, out::is_terminal())
+        .run(args.rate, &context.shutdown, out::is_terminal())
         .await?;
     if context.output == out::Format::Text {
         tell(&args.job, &shape, &summary);
