@@ -30,6 +30,53 @@ impl Wish {
     };
 }
 
+/// What a command looked for, beside a range. A run keeps it: a retry looks again for the jobs that the run did not come to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Search {
+    pub missing: bool,
+    pub dirty: bool,
+    pub incomplete: bool,
+    pub large: bool,
+}
+
+impl Search {
+    pub fn wish(self) -> Wish {
+        Wish::Due {
+            missing: self.missing,
+            dirty: self.dirty,
+        }
+    }
+
+    /// None where nothing was looked for: a range says by itself what is built.
+    pub fn parse(words: &str) -> Option<Search> {
+        let has = |wanted: &str| words.split(' ').any(|word| word == wanted);
+        let search = Search {
+            missing: has("missing"),
+            dirty: has("dirty"),
+            incomplete: has("incomplete"),
+            large: has("large"),
+        };
+        (search.missing || search.dirty).then_some(search)
+    }
+}
+
+impl fmt::Display for Search {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let words = [
+            (self.missing, "missing"),
+            (self.dirty, "dirty"),
+            (self.incomplete, "incomplete"),
+            (self.large, "large"),
+        ];
+        let words: Vec<&str> = words
+            .iter()
+            .filter(|(is_meant, _)| *is_meant)
+            .map(|(_, word)| *word)
+            .collect();
+        f.write_str(&words.join(" "))
+    }
+}
+
 /// How a window stands: the first of these that holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Reason {

@@ -71,7 +71,10 @@ pub async fn run(args: Args, context: Context) -> Result<Outcome> {
         wish: args.due.wish(),
     };
     // one run, whatever the number of jobs
-    let run = Run::new("", "gold");
+    let run = Run {
+        search: args.due.search(look.limits),
+        ..Run::new("", "gold")
+    };
     let mut told = Told::of(&run);
     for (job, range) in plan {
         if told.failed_dependency(job).is_some() {

@@ -124,3 +124,16 @@ fn a_build_before_it_may_make_a_finished_window_dirty() {
     );
     assert_eq!(to_build(&planned), days[1..2]);
 }
+
+#[test]
+fn what_was_looked_for_is_read_as_it_was_written() {
+    let search = Search {
+        missing: false,
+        dirty: true,
+        incomplete: true,
+        large: false,
+    };
+    assert_eq!(search.to_string(), "dirty incomplete");
+    assert_eq!(Search::parse("dirty incomplete"), Some(search));
+    assert_eq!(Search::parse(""), None);
+}

@@ -8,6 +8,7 @@ use serde::Deserialize;
 
 use super::{Cost, State, missing};
 use crate::config::Config;
+use crate::due::Search;
 use crate::error::{Error, Kind, Result};
 use crate::lease::Lease;
 use crate::sink::clickhouse::{ClickHouse, literal, quote};
@@ -30,8 +31,9 @@ pub struct Recorded {
     pub failed: u32,
     pub message: String,
     pub host: String,
-    /// of the lease it ran under
+    /// of the lease it ran under; 0: it did not come so far
     pub token: u64,
+    pub search: Option<Search>,
 }
 
 impl Recorded {
@@ -217,12 +219,13 @@ async fn lines(clickhouse: &ClickHouse, ops: &str, condition: &str) -> Result<Ve
         message: String,
         host: String,
         token: u64,
+        search: String,
     }
     let sql = format!(
         "SELECT run_id, CAST(job, 'String') AS job, CAST(command, 'String') AS command, CAST(state, 'String') AS state, \
 toUnixTimestamp64Milli(scheduled_for) AS scheduled, toUnixTimestamp64Milli(started_at) AS started, \
 toUnixTimestamp64Milli(finished_at) AS finished, windows, greatest(built, now_built) AS all_built, \
-greatest(unchanged, now_unchanged) AS all_unchanged, greatest(failed, now_failed) AS all_failed, message, CAST(host, 'String') AS host, token \
+greatest(unchanged, now_unchanged) AS all_unchanged, greatest(failed, now_failed) AS all_failed, message, CAST(host, 'String') AS host, token, search \
 FROM (SELECT * FROM {ops}.runs WHERE {condition}) AS line LEFT JOIN (SELECT run_id, job, toUInt32(countIf(state = 'done')) AS now_built, \
 toUInt32(countIf(state = 'unchanged')) AS now_unchanged, toUInt32(countIf(state IN ('failed', 'blocked'))) AS now_failed \
 FROM {ops}.run_windows WHERE {condition} GROUP BY run_id, job) AS counted USING (run_id, job) ORDER BY run_id DESC, started, job",
@@ -245,6 +248,7 @@ FROM {ops}.run_windows WHERE {condition} GROUP BY run_id, job) AS counted USING 
             message: line.message,
             host: line.host,
             token: line.token,
+            search: Search::parse(&line.search),
         })
     });
     Ok(recorded.collect())
@@ -274,6 +278,7 @@ mod tests {
             message: String::new(),
             host: String::new(),
             token,
+            search: None,
         }
     }
 

@@ -6,6 +6,7 @@ use clickhouse::Row;
 use serde::Serialize;
 
 use super::{insert, int64, missing};
+use crate::due::Search;
 use crate::error::Result;
 use crate::sink::clickhouse::{ClickHouse, literal, quote};
 use crate::window::Window;
@@ -18,6 +19,8 @@ pub struct Run {
     /// gold, backfill, schedule, retry or repair
     pub command: &'static str,
     pub scheduled_for: Option<DateTime<Utc>>,
+    /// none where a range alone says what is built
+    pub search: Option<Search>,
     pub started_at: DateTime<Utc>,
 }
 
@@ -54,6 +57,7 @@ impl Run {
             job: job.to_owned(),
             command,
             scheduled_for: None,
+            search: None,
             started_at: Utc::now(),
         }
     }
@@ -132,8 +136,8 @@ WHERE {running}",
         let instant = |at: DateTime<Utc>| format!("fromUnixTimestamp64Milli({}, 'UTC')", int64(at));
         let sql = format!(
             "INSERT INTO {ops}.runs_versions (run_id, job, command, state, scheduled_for, started_at, finished_at, windows, built, \
-unchanged, failed, exit, message, host, token, version) SELECT {id}, {job}, {command}, {state}, {scheduled}, {started}, {ended}, \
-{windows}, {built}, {unchanged}, {failed}, {exit}, {message}, {host}, {token}, {version}",
+unchanged, failed, exit, message, host, token, search, version) SELECT {id}, {job}, {command}, {state}, {scheduled}, {started}, {ended}, \
+{windows}, {built}, {unchanged}, {failed}, {exit}, {message}, {host}, {token}, {search}, {version}",
             ops = quote(ops),
             id = literal(&self.id),
             job = literal(&self.job),
@@ -152,6 +156,12 @@ unchanged, failed, exit, message, host, token, version) SELECT {id}, {job}, {com
             message = literal(&result.message),
             host = literal(&host()),
             token = result.token,
+            search = literal(
+                &self
+                    .search
+                    .map(|search| search.to_string())
+                    .unwrap_or_default()
+            ),
             version = u8::from(finished) + 1,
         );
         insert(clickhouse, &sql).await
@@ -160,7 +170,7 @@ unchanged, failed, exit, message, host, token, version) SELECT {id}, {job}, {com
 
 /// Of `ops.runs`, but for the state.
 const RUN_COLUMNS: &str = "run_id, job, command, scheduled_for, started_at, finished_at, windows, built, unchanged, failed, exit, \
-message, host, token";
+message, host, token, search";
 /// What `ops.windows` and `ops.run_windows` both have.
 const WINDOW_COLUMNS: &str = "run_id, job, window_from, window_to, state, rows, query_id, read_rows, read_bytes, written_rows, \
 written_bytes, query_seconds, memory, seconds, message, recorded_at, version";

@@ -5,7 +5,7 @@ use crate::error::Result;
 use crate::sink::clickhouse::{ClickHouse, literal, quote};
 
 /// `clickhouse/NNN_name.sql`, in order; a file that has shipped is never edited, a new one is added.
-const FILES: [(u32, &str, &str); 8] = [
+const FILES: [(u32, &str, &str); 9] = [
     (1, "ops", include_str!("../../clickhouse/001_ops.sql")),
     (2, "gold", include_str!("../../clickhouse/002_gold.sql")),
     (
@@ -37,6 +37,11 @@ const FILES: [(u32, &str, &str); 8] = [
         8,
         "audit_failures",
         include_str!("../../clickhouse/008_audit_failures.sql"),
+    ),
+    (
+        9,
+        "left_over",
+        include_str!("../../clickhouse/009_left_over.sql"),
     ),
 ];
 

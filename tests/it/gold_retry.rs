@@ -16,6 +16,12 @@ async fn run(project: &EmbeddedProject) -> String {
     project.ask("SELECT max(run_id) FROM ops.runs").await
 }
 
+/// The newest run of a command.
+async fn run_by(project: &EmbeddedProject, command: &str) -> String {
+    let sql = format!("SELECT max(run_id) FROM ops.runs WHERE command = '{command}'");
+    project.ask(&sql).await
+}
+
 /// `job day state` of each window of the newest run.
 async fn windows(project: &EmbeddedProject) -> String {
     let run = run(project).await;
@@ -114,6 +120,63 @@ kinds 2024-03-01 planned\nkinds 2024-03-02 planned\nkinds 2024-03-03 planned";
         "{}",
         nothing.stdout
     );
+}
+
+/// Reads what the daily job wrote.
+const KINDS: &str = "SELECT day, kind, events, total FROM gold.daily
+WHERE day >= toDate({from:DateTime64(3, 'UTC')}) AND day < toDate({to:DateTime64(3, 'UTC')})
+";
+
+#[tokio::test]
+async fn what_a_run_had_not_looked_for_yet_is_looked_for_and_no_more() {
+    let project = daily().await;
+    let kinds = format!("depends_on = [\"gold.daily\"]\n{TOML}");
+    project.write("jobs/gold/kinds.toml", &kinds);
+    project.write("jobs/gold/kinds.sql", KINDS);
+    project.run("migrate").await.exits(0);
+    project
+        .run("gold --from 2024-03-01 --to 2024-03-04")
+        .await
+        .exits(0);
+    let doubled = |sql: &str| sql.replace("sum(amount)", "sum(amount * 2)");
+    project.write("jobs/gold/daily.sql", &doubled(&failing("['2024-03-02']")));
+    project.run("gold --missing --dirty").await.exits(3);
+    // which windows of the other job are dirty was not known yet
+    let failed = "daily 2024-03-01 done\ndaily 2024-03-02 failed\ndaily 2024-03-03 done";
+    assert_eq!(windows(&project).await, failed);
+    let first = run(&project).await;
+    project.run(&format!("retry {first}")).await.exits(1);
+    assert_eq!(windows(&project).await, "daily 2024-03-02 failed");
+
+    project.write("jobs/gold/daily.sql", &doubled(SQL));
+    project.run("gold daily --date 2024-03-02").await.exits(0);
+    let second = run_by(&project, "retry").await;
+    let retried = project.run(&format!("retry {second}")).await.exits(0);
+    assert!(
+        retried.stdout.contains("kinds: 3 to build"),
+        "{}",
+        retried.stdout
+    );
+    let waited = "kinds 2024-03-01 done\nkinds 2024-03-02 done\nkinds 2024-03-03 done";
+    assert_eq!(windows(&project).await, waited);
+    let same = "SELECT count() FROM (SELECT * FROM gold.daily EXCEPT SELECT * FROM gold.kinds)";
+    assert_eq!(project.ask(same).await, "0");
+    for retried in [first, second] {
+        let nothing = project.run(&format!("retry {retried} --output json")).await;
+        assert_eq!(nothing.exits(0).json()["status"], "noop");
+    }
+
+    // of a range, too, only what is missing
+    project.write("jobs/gold/daily.sql", &failing("['2024-03-03']"));
+    project
+        .run("gold --missing --from 2024-03-02 --to 2024-03-05")
+        .await
+        .exits(3);
+    let third = run(&project).await;
+    project.write("jobs/gold/daily.sql", SQL);
+    project.run(&format!("retry {third}")).await.exits(0);
+    let missing = "daily 2024-03-03 done\nkinds 2024-03-04 done";
+    assert_eq!(windows(&project).await, missing);
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use crate::cli::{Context, out};
 use crate::config::Config;
 use crate::dirty;
-use crate::due::{self, Planned, Standing, Wish};
+use crate::due::{self, Planned, Search, Standing, Wish};
 use crate::error::{Error, Kind, Result};
 use crate::job::{GoldJob, Jobs};
 use crate::ledger::Ledger;
@@ -41,6 +41,16 @@ impl DueArgs {
             },
             false => Wish::Every,
         }
+    }
+
+    /// The same for the run's own line.
+    pub fn search(&self, limits: Limits) -> Option<Search> {
+        self.is_given().then_some(Search {
+            missing: self.missing,
+            dirty: self.dirty,
+            incomplete: limits.incomplete,
+            large: limits.large,
+        })
     }
 }
 
