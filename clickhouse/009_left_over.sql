@@ -7,3 +7,7 @@ CREATE OR REPLACE VIEW {ops}.runs{on_cluster} AS
 SELECT run_id, job, command, state, scheduled_for, started_at, finished_at, windows, built, unchanged, failed, exit, message, host, token,
     search
 FROM {ops}.runs_versions FINAL;
+
+-- A backfill whose chunks are done goes on with the gold that was asked for with it.
+ALTER TABLE {ops}.backfills_versions{on_cluster}
+    COMMENT COLUMN state 'running, stopped, failed, filled, done or replaced';

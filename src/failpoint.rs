@@ -48,6 +48,8 @@ pub enum Point {
     /// of `backfill`: a chunk's rows are durable, and the ledger does not say so yet
     ChunkWritten,
     ChunkDone,
+    /// of `backfill`: every chunk is done, and gold not begun
+    SilverFilled,
 }
 
 /// On a thread that may block.
@@ -99,6 +101,7 @@ mod armed {
         ("swapped", Point::Swapped),
         ("chunk-written", Point::ChunkWritten),
         ("chunk-done", Point::ChunkDone),
+        ("silver-filled", Point::SilverFilled),
     ];
 
     struct Armed {

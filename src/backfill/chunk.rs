@@ -43,6 +43,8 @@ pub struct Request {
     pub chunk: Option<u64>,
     /// how long a running ingest may take to read what the topic holds
     pub patience: Duration,
+    /// the gold that lacks the rows is built next, and the backfill ends with it
+    pub then_gold: bool,
     /// cut anew, and forget the chunks that an unfinished one has done
     pub restart: bool,
     /// nothing is written, the ledger included

@@ -11,13 +11,15 @@ use crate::error::{Error, Kind, Result};
 use crate::ledger::host;
 use crate::sink::clickhouse::{ClickHouse, literal, quote};
 
-/// How a backfill stands. All but the last two may go on.
+/// How a backfill stands. All but the last two may go on; where gold was not asked for, `filled` is an end, too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum State {
     Running,
     /// by a signal
     Stopped,
     Failed,
+    /// every chunk is done, and the gold that was asked for with it is not built yet
+    Filled,
     Done,
     /// `--restart` put another one in its place
     Replaced,
@@ -29,6 +31,7 @@ impl State {
             State::Running => "running",
             State::Stopped => "stopped",
             State::Failed => "failed",
+            State::Filled => "filled",
             State::Done => "done",
             State::Replaced => "replaced",
         }
@@ -77,6 +80,10 @@ struct Cut {
 }
 
 impl Entry {
+    pub(super) fn is_filled(&self) -> bool {
+        self.state == State::Filled.as_str()
+    }
+
     /// By the clock of the host where it was begun.
     pub(super) fn begun_at(&self) -> Option<DateTime<Utc>> {
         let id = uuid::Uuid::parse_str(&self.backfill).ok()?;
@@ -129,11 +136,17 @@ impl Ledger {
     }
 
     /// The latest one of the job that was asked the same, where it has not ended.
-    pub(super) async fn unfinished(&self, job: &str, spec: &str) -> Result<Option<Entry>> {
+    pub(super) async fn unfinished(
+        &self,
+        job: &str,
+        spec: &str,
+        then_gold: bool,
+    ) -> Result<Option<Entry>> {
+        let filled = if then_gold { "" } else { ", 'filled'" };
         let sql = format!(
             "SELECT backfill, toString(job) AS job, toString(source) AS source, spec, toString(state) AS state, chunks, size, message, \
              toString(host) AS host, toUnixTimestamp64Milli(recorded_at) AS recorded_at, version FROM {}.backfills_versions FINAL \
-             WHERE job = {} AND spec = {} AND state NOT IN ('done', 'replaced') ORDER BY backfill DESC LIMIT 1",
+             WHERE job = {} AND spec = {} AND state NOT IN ('done', 'replaced'{filled}) ORDER BY backfill DESC LIMIT 1",
             quote(&self.ops),
             literal(job),
             literal(spec)

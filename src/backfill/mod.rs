@@ -29,5 +29,5 @@ mod windows;
 pub use chunk::{Chunk, From, Order, Part, Request};
 pub use csv::Csv;
 pub use plan::{Backfill, Shape};
-pub use run::Summary;
+pub use run::{Filled, Summary};
 pub use windows::{Plan, plan};

@@ -53,6 +53,9 @@ pub struct Shape {
     pub notes: Vec<String>,
 }
 
+/// Of one that was cut off later.
+const FILLED: &str = "silver is filled, and gold is left; --restart reads the source again";
+
 impl Backfill {
     /// Takes the lease, unless it is a dry run, and asks the source and the ledger. Writes nothing.
     pub async fn prepare(
@@ -74,7 +77,9 @@ impl Backfill {
         let step = request.chunk.unwrap_or(input.step());
         let spec = request.spec(&job, step, &input.identity(&job));
         let ledger = Ledger::new(clickhouse, &names.ops);
-        let earlier = ledger.unfinished(&job.name, &spec).await?;
+        let earlier = ledger
+            .unfinished(&job.name, &spec, request.then_gold)
+            .await?;
         let (entry, replaced) = match request.restart {
             true => (None, earlier),
             false => (earlier, None),
@@ -82,7 +87,11 @@ impl Backfill {
         let (finished, mut chunks, notes) = match &entry {
             Some(entry) => {
                 let (finished, chunks) = ledger.chunks(entry).await?;
-                (finished, chunks, Vec::new())
+                let notes = match entry.is_filled() {
+                    true => vec![FILLED.to_owned()],
+                    false => Vec::new(),
+                };
+                (finished, chunks, notes)
             }
             None => {
                 let (chunks, notes) = input.cut(step).await?;

@@ -56,6 +56,18 @@ pub struct Summary {
     pub seconds: f64,
 }
 
+/// Its rows are durable, and gold was asked for: the same request goes on with that until [`Filled::end`].
+pub struct Filled {
+    ledger: Ledger,
+    entry: Entry,
+}
+
+impl Filled {
+    pub async fn end(mut self) -> Result<()> {
+        self.ledger.say(&mut self.entry, State::Done, "").await
+    }
+}
+
 /// What those who read chunks have in common.
 struct Work {
     input: Input,
@@ -74,7 +86,7 @@ impl Backfill {
         limit: Option<Limit>,
         shutdown: &Shutdown,
         terminal: bool,
-    ) -> Result<Summary> {
+    ) -> Result<(Summary, Filled)> {
         let Some(lease) = self.lease.take().map(Arc::new) else {
             return Err(Error::new(Kind::Internal, "a dry run was run"));
         };
@@ -91,9 +103,11 @@ impl Backfill {
         limit: Option<Limit>,
         shutdown: &Shutdown,
         terminal: bool,
-    ) -> Result<Summary> {
+    ) -> Result<(Summary, Filled)> {
         let began = Instant::now();
-        if let Input::Postgres(table) = &mut self.input {
+        if let Input::Postgres(table) = &mut self.input
+            && !self.chunks.is_empty()
+        {
             tokio::select! {
                 begun = table.begin(&self.request) => begun?,
                 signal = shutdown.wait() => return Err(signal.error()),
@@ -121,6 +135,7 @@ impl Backfill {
         });
         let result = work.perform(self.request.parallel, shutdown).await;
         let (state, message) = match &result {
+            Ok(()) if self.request.then_gold => (State::Filled, String::new()),
             Ok(()) => (State::Done, String::new()),
             Err(error) if is_signal(error) => (State::Stopped, error.to_string()),
             Err(error) => (State::Failed, error.to_string()),
@@ -134,16 +149,19 @@ impl Backfill {
         }
         let (chunks, counted) = std::mem::take(&mut *lock(&work.done));
         result?;
-        Ok(Summary {
+        failpoint::pass(Point::SilverFilled).await;
+        let summary = Summary {
             begun_at: entry.begun_at().unwrap_or_else(Utc::now),
-            backfill: entry.backfill,
+            backfill: entry.backfill.clone(),
             chunks,
             rows: counted.rows,
             written: counted.written,
             newer: counted.newer,
             refused: reasons(counted),
             seconds: began.elapsed().as_secs_f64(),
-        })
+        };
+        let ledger = self.ledger;
+        Ok((summary, Filled { ledger, entry }))
     }
 
     /// The ledger knows it before anything is read.

@@ -259,3 +259,77 @@ async fn a_killed_backfill_of_a_file_goes_on_and_another_file_begins_anew() {
         [&json!(0), &json!(80), &json!(30)]
     );
 }
+
+#[cfg(feature = "failpoints")]
+#[tokio::test]
+async fn killed_in_the_fill_after_it_or_in_gold_it_goes_on_with_what_is_left_of_both() {
+    let mut project = orders().await;
+    for (number, (point, finished, read, built)) in (1..).zip([
+        ("chunk-done:2:kill", 2, 40, 3),
+        ("chunk-done:4:kill", 4, 0, 3),
+        ("silver-filled:1:kill", 4, 0, 3),
+        ("staging-filled:2:kill", 4, 0, 2),
+    ]) {
+        // a month of its own
+        let line = |id: u32| {
+            let (key, day) = (number * 1000 + id, id % 3 + 1);
+            format!("{key},2024-0{number}-0{day} 12:00:00,1,f,[],new,s,,,\n")
+        };
+        let lines: String = (0..100).map(line).collect();
+        project.write("orders.csv", &format!("{HEADER}\n{lines}"));
+        let command =
+            "backfill orders --source csv --file orders.csv --chunk 30 --then-gold --output json";
+        project.set("BULLION_FAILPOINT", point);
+        assert_eq!(project.run(command).await.exit, -1, "{point}");
+        project.set("BULLION_FAILPOINT", "");
+        let rest = project.run(command).await.exits(0).json();
+        assert_eq!(
+            [
+                &rest["finished_before"],
+                &rest["read"],
+                &rest["gold"]["built"]
+            ],
+            [&json!(finished), &json!(read), &json!(built)],
+            "{point}: {rest}"
+        );
+        let days = format!(
+            "SELECT toDayOfMonth(day), orders FROM gold.daily WHERE toMonth(day) = {number} ORDER BY day"
+        );
+        assert_eq!(project.ask(&days).await, "1\t34\n2\t33\n3\t33", "{point}");
+        let known = "SELECT count(), groupUniqArray(state) FROM ops.backfills";
+        assert_eq!(
+            project.ask(known).await,
+            format!("{number}\t['done']"),
+            "{point}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_file_is_not_read_again_while_the_gold_that_was_asked_for_with_it_fails() {
+    let project = orders().await;
+    let fails = DAILY_SQL.replace("GROUP BY", "AND throwIf(1, 'no') = 0 GROUP BY");
+    project.write("jobs/gold/daily.sql", &fails);
+    let line = "7,2024-03-01 12:00:00,1,f,[],new,s,,,";
+    project.write("orders.csv", &format!("{HEADER}\n{line}\n"));
+    let command = "backfill orders --source csv --file orders.csv --then-gold";
+    project.run(command).await.exits(1);
+    let again = project.run(command).await.exits(1);
+    assert!(
+        again.stdout.contains("silver is filled, and gold is left"),
+        "{}",
+        again.stdout
+    );
+    let anew = format!("{command} --restart --output json");
+    assert_eq!(project.run(&anew).await.exits(1).json()["read"], 1);
+    project.write("jobs/gold/daily.sql", DAILY_SQL);
+    let built = project.run(&format!("{command} --output json")).await;
+    let built = built.exits(0).json();
+    assert_eq!(
+        [&built["read"], &built["gold"]["built"]],
+        [&json!(0), &json!(1)]
+    );
+    // it has ended, so the same is another one
+    let other = project.run(&format!("{command} --output json")).await;
+    assert_eq!(other.exits(0).json()["read"], 1);
+}

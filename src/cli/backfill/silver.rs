@@ -48,7 +48,7 @@ pub(super) async fn run(
     if shape.chunks == 0 && shape.goes_on.is_none() {
         return Ok(outcome("noop"));
     }
-    let summary = backfill
+    let (summary, filled) = backfill
         .run(args.rate, &context.shutdown, out::is_terminal())
         .await?;
     if context.output == out::Format::Text {
@@ -65,6 +65,9 @@ pub(super) async fn run(
     let outcome = match args.silver.then_gold {
         true => {
             let gold = then_gold.build().await?;
+            if gold.exit == 0 {
+                filled.end().await?;
+            }
             Outcome {
                 exit: gold.exit,
                 ..outcome.with("status", if gold.exit == 0 { "done" } else { "partial" })
@@ -113,6 +116,7 @@ fn asked(source: Source, args: &Args, config: &Config, job: SilverJob) -> Result
         order: args.order,
         chunk: args.silver.chunk,
         patience: args.silver.patience,
+        then_gold: args.silver.then_gold,
         restart: args.silver.restart,
         dry_run: args.dry_run,
     })
