@@ -1,4 +1,4 @@
-//! `bullion status`: how every job stands, by what the ops tables know.
+//! `bullion status`: how every job stands, by what the ops tables know, and Kafka where it answers.
 
 mod gold;
 mod silver;
@@ -20,6 +20,7 @@ Examples:
   bullion status --gaps                  the windows that were never built, and the commands that build them
   bullion status --output json           for a monitor: the exit code is 0 whatever is found
 
+lag: messages of the topic that are not in silver yet; `not known` where Kafka does not answer within five seconds.
 gaps: never built, between the first and the last window that readers see. behind: ended since the last one.
 stale: of an older SQL, or built before the window had ended. `bullion gold --missing` builds all three, and what failed;
 `bullion gold --dirty` what silver changed since it was built.")]

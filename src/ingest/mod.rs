@@ -15,6 +15,7 @@
 //! | `breaker`   | stops a job whose input is mostly rejects                                |
 //! | `write`     | one batch becomes durable, with retries by kind of error                 |
 //! | `keep`      | the same where rows lean on older ones: values that an update did not send |
+//! | `lag`       | messages behind, asked from outside                                      |
 //! | `start`     | from which offset a partition is read                                    |
 //! | `status`    | counters and lag, shown as live lines or heartbeats                      |
 //! | `peek`      | fates and rows of the next messages, nothing written                     |
@@ -28,6 +29,7 @@ mod drain;
 mod evolving;
 mod heartbeat;
 mod keep;
+pub mod lag;
 mod lane;
 mod peek;
 mod rebalance;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use super::start::{Known, position};
+use super::start;
 use crate::column::Rows;
 use crate::config::Config;
 use crate::envelope::{Decoder, Fate, Headers, Message};
@@ -13,7 +13,7 @@ use crate::migrate::evolved;
 use crate::registry::{self, Registry};
 use crate::sink::checkpoints;
 use crate::sink::clickhouse::ClickHouse;
-use crate::source::{Consumer, Item, Partition};
+use crate::source::{Consumer, Item};
 
 /// A topic that has nothing new to show is left after this.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -38,25 +38,13 @@ pub async fn peek(config: &Config, jobs: &[SilverJob], count: usize) -> Result<V
             Err(error) if error.kind() == Kind::NotFound => BTreeMap::new(),
             known => known?,
         };
-        let topic = |number: u32| Partition {
-            topic: job.topic.clone(),
-            number: i32::try_from(number).unwrap_or(i32::MAX),
-        };
-        let partitions: Vec<Partition> = (0..partitions).map(topic).collect();
+        let first_start = config.kafka.first_start;
         let mut starts = Vec::new();
         let mut left = BTreeMap::new();
-        for found in consumer.committed(&partitions)? {
-            let (low, high) = consumer.watermarks(&found.partition)?;
-            let known = Known {
-                committed: found.offset,
-                checkpoint: known.get(&found.partition.number).copied(),
-                low,
-                high,
-            };
-            let start = position(job, &found.partition, &known, config.kafka.first_start)?;
-            if start < high {
-                left.insert(found.partition.number, high);
-                starts.push((found.partition, start));
+        for next in start::of_job(&consumer, job, partitions, &known, first_start)? {
+            if next.behind() > 0 {
+                left.insert(next.partition.number, next.end);
+                starts.push((next.partition, next.offset));
             }
         }
         consumer.assign_exactly(&starts)?;

@@ -1,10 +1,12 @@
 //! From where each partition is read: the group's offset, what `ops.checkpoints` knows, or the first start's rule.
 
+use std::collections::BTreeMap;
+
 use crate::checkpoint::Position;
 use crate::config::FirstStart;
 use crate::error::{Error, Kind, Result};
 use crate::job::SilverJob;
-use crate::source::Partition;
+use crate::source::{Consumer, Partition};
 
 /// A job at a later one has run before, so its first start is behind it.
 const FIRST_EPOCH: u8 = 1;
@@ -19,6 +21,50 @@ pub struct Known {
     /// first offset that still exists, and first that does not yet
     pub low: i64,
     pub high: i64,
+}
+
+/// Where a partition is read on, and its end.
+pub struct Next {
+    pub partition: Partition,
+    pub offset: i64,
+    pub end: i64,
+}
+
+impl Next {
+    pub fn behind(&self) -> i64 {
+        (self.end - self.offset).max(0)
+    }
+}
+
+/// Each partition of a job's topic as Kafka and `ops.checkpoints` know it now.
+pub fn of_job(
+    consumer: &Consumer,
+    job: &SilverJob,
+    partitions: u32,
+    checkpoints: &BTreeMap<i32, Position>,
+    first_start: FirstStart,
+) -> Result<Vec<Next>> {
+    let partition = |number: u32| Partition {
+        topic: job.topic.clone(),
+        number: i32::try_from(number).unwrap_or(i32::MAX),
+    };
+    let partitions: Vec<Partition> = (0..partitions).map(partition).collect();
+    let mut all = Vec::new();
+    for found in consumer.committed(&partitions)? {
+        let (low, high) = consumer.watermarks(&found.partition)?;
+        let known = Known {
+            committed: found.offset,
+            checkpoint: checkpoints.get(&found.partition.number).copied(),
+            low,
+            high,
+        };
+        all.push(Next {
+            offset: position(job, &found.partition, &known, first_start)?,
+            partition: found.partition,
+            end: high,
+        });
+    }
+    Ok(all)
 }
 
 /// | ops.checkpoints | committed in Kafka | start                                                 |

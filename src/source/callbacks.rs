@@ -19,6 +19,10 @@ pub(super) struct Noted {
     pub(super) rebalances: Mutex<VecDeque<Rebalance>>,
     pub(super) closing: AtomicBool,
     pub(super) missed_topic: AtomicBool,
+    /// no broker could be reached
+    pub(super) none_answers: AtomicBool,
+    /// it asks one question and waits for nothing, so nobody is told of waiting
+    pub(super) glances: AtomicBool,
     pub(super) refusal: Mutex<Refusal>,
 }
 
@@ -116,6 +120,8 @@ unsafe extern "C" fn note_error(
     opaque: *mut c_void,
 ) {
     use ffi::RDKafkaRespErr as Code;
+    // SAFETY: `opaque` is the consumer's boxed `Noted`, which outlives the handle
+    let noted = unsafe { &*opaque.cast::<Noted>() };
     let missed = [
         Code::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART,
         Code::RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC,
@@ -123,10 +129,11 @@ unsafe extern "C" fn note_error(
     ];
     if missed.iter().any(|missed| *missed as c_int == code) {
         // repeated every second; the flow looks whose topic it is, and says it once
-        // SAFETY: `opaque` is the consumer's boxed `Noted`, which outlives the handle
-        let noted = unsafe { &*opaque.cast::<Noted>() };
         noted.missed_topic.store(true, Ordering::Release);
         return;
+    }
+    if Code::RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN as c_int == code {
+        noted.none_answers.store(true, Ordering::Release);
     }
     if !reason.is_null() {
         // SAFETY: librdkafka passes a NUL-terminated text
@@ -137,12 +144,12 @@ unsafe extern "C" fn note_error(
             Code::RD_KAFKA_RESP_ERR_SASL_AUTHENTICATION_FAILED,
         ];
         if refused.iter().any(|refused| *refused as c_int == code) {
-            // SAFETY: as above
-            let noted = unsafe { &*opaque.cast::<Noted>() };
             noted.refusal().said = Some(reason.into_owned());
             return;
         }
-        tracing::warn!(%reason, "kafka is not well, waiting for it");
+        if !noted.glances.load(Ordering::Acquire) {
+            tracing::warn!(%reason, "kafka is not well, waiting for it");
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! Whether any broker takes us in: librdkafka itself tries a wrong password or a foreign certificate again for ever.
 
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use rdkafka_sys as ffi;
@@ -12,7 +13,7 @@ use crate::tls;
 
 /// How often it is looked whether a broker has answered or refused.
 const SLICE: Duration = Duration::from_millis(100);
-/// After the first refusal: another broker may take us.
+/// After the first refusal, or when none could be reached: another broker, or another address of its name, may take us.
 const GRACE: Duration = Duration::from_millis(500);
 /// In mid-run, after a refusal: librdkafka connects anew a few times in this.
 const SECOND_THOUGHT: Duration = Duration::from_secs(5);
@@ -26,25 +27,41 @@ const TLS: tls::Settings = tls::Settings {
 impl Consumer {
     /// A consumer that a broker has answered once.
     pub fn connect(config: &Kafka) -> Result<Consumer> {
-        let mut consumer = Consumer::new(config)?;
-        let until = Instant::now() + ANSWER;
+        Consumer::new(config)?.welcomed(ANSWER)
+    }
+
+    /// The same for a question that can do without its answer: a Kafka that cannot be reached is not waited for.
+    pub fn glancing(config: &Kafka, patience: Duration) -> Result<Consumer> {
+        let consumer = Consumer::new(config)?;
+        consumer.noted.glances.store(true, Ordering::Release);
+        consumer.welcomed(patience)
+    }
+
+    fn welcomed(mut self, patience: Duration) -> Result<Consumer> {
+        let until = Instant::now() + patience;
         let mut refused = None;
-        while !consumer.knows_cluster(SLICE) {
+        let mut lost = None;
+        while !self.knows_cluster(SLICE) {
             // callbacks are served; nothing is subscribed to yet, so there are no messages
-            consumer.receive(Duration::ZERO);
-            let refusal = consumer.noted.refusal().clone();
+            self.receive(Duration::ZERO);
+            let refusal = self.noted.refusal().clone();
             if refusal.said.is_some() {
                 let since = refused.get_or_insert_with(Instant::now);
                 if since.elapsed() >= GRACE {
-                    return Err(refusal.error(&consumer.brokers));
+                    return Err(refusal.error(&self.brokers));
                 }
             }
-            if Instant::now() >= until {
+            let noted = &self.noted;
+            if noted.glances.load(Ordering::Acquire) && noted.none_answers.load(Ordering::Acquire) {
+                lost.get_or_insert_with(Instant::now);
+            }
+            let is_lost = lost.is_some_and(|since| since.elapsed() >= GRACE);
+            if is_lost || Instant::now() >= until {
                 let code = ffi::RDKafkaErrorCode::BrokerTransportFailure;
-                return Err(consumer.explain(code, "read the cluster id"));
+                return Err(self.explain(code, "read the cluster id"));
             }
         }
-        Ok(consumer)
+        Ok(self)
     }
 
     /// An error where a broker has refused us since the last call and no other one takes us.

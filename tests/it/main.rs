@@ -70,6 +70,7 @@ mod resync;
 mod routing;
 mod schedule;
 mod silver_partitions;
+mod silver_status;
 mod support;
 mod tls;
 mod tls_kafka;

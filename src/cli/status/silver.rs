@@ -1,4 +1,7 @@
-//! The silver jobs of `bullion status`: how far they are in the time of their source, and what waits for somebody.
+//! The silver jobs of `bullion status`: how far they are in the time of their source and in their topic, and what waits
+//! for somebody.
+
+use std::collections::BTreeSet;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
@@ -8,6 +11,7 @@ use crate::cli::out;
 use crate::config::Config;
 use crate::error::Result;
 use crate::freshness;
+use crate::ingest::lag::{Lag, lags};
 use crate::job::SilverJob;
 use crate::sink::clickhouse::ClickHouse;
 use crate::sink::dead_letters::{self, Filter};
@@ -17,6 +21,8 @@ pub(super) struct Looked<'a> {
     /// what its source wrote until then has been read; none where a partition was never read
     complete_to: Option<DateTime<Utc>>,
     now: DateTime<Utc>,
+    /// messages of its topic that are not in silver yet
+    lag: Lag,
     dead_letters: u64,
 }
 
@@ -31,11 +37,13 @@ pub(super) async fn look<'a>(
     if jobs.is_empty() {
         return Ok(looked);
     }
+    let lags = lags(clickhouse, config, jobs).await?;
     let letters = dead_letters::groups(clickhouse, ops, &Filter::default()).await?;
-    for job in jobs {
+    for (job, lag) in jobs.iter().zip(lags) {
         let own = letters.iter().filter(|group| group.job == job.name);
         looked.push(Looked {
             job,
+            lag,
             complete_to: freshness::watermark(clickhouse, ops, &job.topic).await?,
             now,
             dead_letters: own.map(|group| group.letters).sum(),
@@ -61,14 +69,30 @@ pub(super) fn show(jobs: &[Looked<'_>]) {
                 .complete_to
                 .map_or_else(|| "not read yet".to_owned(), instant),
             looked.age().map_or_else(String::new, ago),
+            match &looked.lag {
+                Ok(lag) => count(usize::try_from(*lag).unwrap_or(0)),
+                Err(_) => "not known".to_owned(),
+            },
             count(usize::try_from(looked.dead_letters).unwrap_or(usize::MAX)),
         ]
     });
     if !jobs.is_empty() {
         out::table(
-            &["silver", "topic", "read up to", "ago", "dead letters"],
+            &[
+                "silver",
+                "topic",
+                "read up to",
+                "ago",
+                "lag",
+                "dead letters",
+            ],
             rows,
         );
+        let unknown = jobs.iter().filter_map(|looked| looked.lag.as_ref().err());
+        let reasons: BTreeSet<String> = unknown.map(ToString::to_string).collect();
+        for reason in reasons {
+            out::line(format!("lag is not known: {reason}"));
+        }
     }
 }
 
@@ -85,6 +109,7 @@ fn ago(age: TimeDelta) -> String {
 pub(super) fn described(looked: &Looked<'_>) -> Value {
     json!({
         "job": looked.job.name, "topic": looked.job.topic, "complete_to": looked.complete_to.map(instant),
-        "age_seconds": looked.age().map(|age| age.num_seconds()), "dead_letters": looked.dead_letters,
+        "age_seconds": looked.age().map(|age| age.num_seconds()), "lag": looked.lag.as_ref().ok(),
+        "lag_unknown": looked.lag.as_ref().err().map(ToString::to_string), "dead_letters": looked.dead_letters,
     })
 }
