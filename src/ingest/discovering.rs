@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use tokio::task::JoinHandle;
 
 use super::consume::Consuming;
-use super::{Prepared, Preparing, lane_of};
+use super::prepare::{Prepared, Preparing, lane_of};
 use crate::discover::{Finder, Found};
 use crate::error::{Error, Kind, Result};
 

@@ -2,7 +2,12 @@
 //!
 //! | file        | what it holds                                                            |
 //! |-------------|--------------------------------------------------------------------------|
-//! | `consume`   | the loop, on a thread of its own; commits only what landed               |
+//! | `prepare`   | which jobs can run, before anything is read                              |
+//! | `consume`   | the loop, on a thread of its own                                         |
+//! | `pace`      | when the loop last did what it does now and then                         |
+//! | `routes`    | which jobs a message is for                                              |
+//! | `commit`    | offsets follow what is durable, one commit after the other               |
+//! | `room`      | batches go when they are due, and what cannot be taken is paused         |
 //! | `caught_up` | `--until-caught-up`: the ends are reached, or others of the group stand still |
 //! | `discovering` | topics that appear get a lane                                          |
 //! | `archiving` | raw messages become files of the archive before their offsets are committed |
@@ -12,6 +17,7 @@
 //! | `evolving`  | a job waits while its table follows its source                           |
 //! | `schemas`   | a job waits for a schema of the registry                                 |
 //! | `lane`      | one job: decoder, batch, batches under way                               |
+//! | `received`  | a message as Kafka gave it, for the decoder or as a dead letter          |
 //! | `breaker`   | stops a job whose input is mostly rejects                                |
 //! | `write`     | one batch becomes durable, with retries by kind of error                 |
 //! | `keep`      | the same where rows lean on older ones: values that an update did not send |
@@ -23,6 +29,7 @@
 mod archiving;
 mod breaker;
 mod caught_up;
+mod commit;
 mod consume;
 mod discovering;
 mod drain;
@@ -31,8 +38,13 @@ mod heartbeat;
 mod keep;
 pub mod lag;
 mod lane;
+mod pace;
 mod peek;
+mod prepare;
 mod rebalance;
+pub mod received;
+mod room;
+mod routes;
 mod schemas;
 mod start;
 mod status;
@@ -44,32 +56,25 @@ use std::future::Future;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use archiving::Archiving;
 pub use breaker::Breaker;
-use caught_up::Others;
-use consume::{Consuming, Ended, Pace, Routes};
-use discovering::Discovering;
+use consume::{Consuming, Ended};
 use heartbeat::Heartbeats;
 pub use keep::Turn;
 pub use lane::Counters;
 use lane::Lane;
-pub use lane::dead_letter;
+use pace::Pace;
+use prepare::{Prepared, prepare};
+use routes::Routes;
 pub use status::Status;
 pub use write::{Target, Written};
 
 use crate::budget;
 use crate::config::Config;
-use crate::discover::{Finder, Found};
-use crate::envelope::Sources;
-use crate::error::{Error, Kind, Result, Retry};
-use crate::evolve::{Evolver, record};
+use crate::discover::Found;
+use crate::error::{Error, Kind, Result};
 use crate::job::SilverJob;
-use crate::migrate;
 use crate::registry::Registry;
 use crate::shutdown::{DRAIN_DEADLINE, Shutdown};
-use crate::sink::checkpoints;
-use crate::sink::clickhouse::ClickHouse;
-use crate::source::{Consumer, Identity};
 
 /// Of the drain's deadline: for the last words of the process.
 const LEAVING: Duration = Duration::from_millis(300);
@@ -209,193 +214,5 @@ async fn interruptible<T: Send + 'static, F: Future<Output = Result<T>>>(
     tokio::select! {
         done = working => done.map_err(|error| Error::new(Kind::Internal, "a thread panicked").because(error))?,
         signal = shutdown.wait() => Err(signal.error()),
-    }
-}
-
-/// Jobs whose table and topic are as declared, and those that stopped before they began.
-struct Prepared {
-    clickhouse: ClickHouse,
-    consumer: Consumer,
-    evolver: Evolver,
-    discovering: Discovering,
-    archiving: Option<Archiving>,
-    lanes: Vec<Lane>,
-    others: Option<Others>,
-}
-
-async fn prepare(config: &Config, request: &Request) -> Result<Prepared> {
-    let clickhouse = ClickHouse::connect(&config.clickhouse).await?;
-    let consumer = Consumer::connect(&config.kafka)?;
-    let evolver = Evolver::new(config, &clickhouse);
-    let archiving = match &config.archive {
-        Some(settings) => {
-            let most = budget::archive(config.memory_budget);
-            Some(Archiving::open(settings, most).await?)
-        }
-        None => None,
-    };
-    let mut discovering = Discovering::default();
-    if let Some(declared) = &request.discover {
-        discovering.finder = Finder::new(config, &clickhouse, declared)?;
-        discovering.begin().await?;
-    }
-    let preparing = Preparing {
-        config,
-        clickhouse: &clickhouse,
-        consumer: &consumer,
-        evolver: &evolver,
-        until_caught_up: request.until_caught_up.is_some(),
-        no_breaker: request.no_breaker,
-    };
-    let mut lanes = Vec::new();
-    let made = discovering
-        .found
-        .iter()
-        .filter_map(|found| found.job.as_ref());
-    for declared in request.jobs.iter().chain(made) {
-        lanes.push(lane_of(&preparing, declared).await?);
-    }
-    let none_runs = lanes.iter().all(|lane| lane.failed.is_some());
-    if none_runs && !(lanes.is_empty() && discovering.is_on()) {
-        let first = lanes.into_iter().find_map(|lane| lane.failed);
-        return Err(first.unwrap_or_else(|| {
-            Error::new(Kind::NotFound, "there is no silver job to run")
-                .advise("`bullion new silver <name> --from-postgres schema.table` writes one")
-        }));
-    }
-    Ok(Prepared {
-        clickhouse,
-        consumer,
-        evolver,
-        discovering,
-        archiving,
-        lanes,
-        others: request.until_caught_up.map(Others::new),
-    })
-}
-
-/// A fault of what all jobs share, and not of one.
-fn is_shared(kind: Kind) -> bool {
-    kind == Kind::Denied || kind.policy().retry != Retry::Never
-}
-
-/// What a lane is made with.
-struct Preparing<'a> {
-    config: &'a Config,
-    clickhouse: &'a ClickHouse,
-    consumer: &'a Consumer,
-    evolver: &'a Evolver,
-    until_caught_up: bool,
-    no_breaker: bool,
-}
-
-/// The job's lane, which has failed already where only this job cannot run.
-async fn lane_of(preparing: &Preparing<'_>, declared: &SilverJob) -> Result<Lane> {
-    let Preparing {
-        config,
-        clickhouse,
-        consumer,
-        ..
-    } = preparing;
-    let names = &config.clickhouse;
-    let ready = ready(config, preparing.evolver, clickhouse, consumer, declared).await;
-    let (job, sources, ready) = match ready {
-        Ok(ready) => (ready.job, ready.sources, Ok(ready.identity)),
-        Err(error) => (declared.clone(), Sources::default(), Err(error)),
-    };
-    let target = Target::new(job, (*clickhouse).clone(), &names.silver, &names.ops);
-    let mut lane = Lane::new(target, sources, budget::batch(config.memory_budget));
-    if preparing.no_breaker {
-        lane.breaker = Breaker::off();
-    }
-    match ready {
-        Ok(identity) => {
-            if preparing.until_caught_up {
-                lane.ends = ends(consumer, &lane, identity.partitions)?;
-            }
-            lane.identity = Some(identity);
-        }
-        // every other job would meet the same: nothing can run now
-        Err(error) if is_shared(error.kind()) => return Err(error),
-        Err(error) => lane.fail(error.context(format!("job {}", declared.name))),
-    }
-    Ok(lane)
-}
-
-/// Partition → first offset that does not exist yet, of those that hold anything.
-fn ends(consumer: &Consumer, lane: &Lane, partitions: u32) -> Result<BTreeMap<i32, i64>> {
-    let mut ends = BTreeMap::new();
-    for number in 0..i32::try_from(partitions).unwrap_or(i32::MAX) {
-        let (low, high) = consumer.watermarks(&lane.partition(number))?;
-        if high > low {
-            ends.insert(number, high);
-        }
-    }
-    Ok(ends)
-}
-
-/// A job that can run.
-struct Ready {
-    /// as it is decoded, see `migrate::evolved`
-    job: SilverJob,
-    sources: Sources,
-    identity: Identity,
-}
-
-/// The table is what the job declares, and the topic is the one that the job's offsets belong to.
-async fn ready(
-    config: &Config,
-    evolver: &Evolver,
-    clickhouse: &ClickHouse,
-    consumer: &Consumer,
-    declared: &SilverJob,
-) -> Result<Ready> {
-    let names = &config.clickhouse;
-    let job = migrate::evolved::verified(clickhouse, &names.silver, declared).await?;
-    for note in migrate::evolved::notes(declared, &job) {
-        tracing::warn!("{note}");
-    }
-    let identity = consumer.identify(&job.topic)?;
-    let watches = job.policies.new_column.watches_source();
-    let bookkeeping = async {
-        checkpoints::check_identity(clickhouse, &names.ops, &job, &identity).await?;
-        match watches {
-            true => {
-                record::catch_up(clickhouse, &names.ops, declared, &job).await?;
-                record::sources(clickhouse, &names.ops, &job).await
-            }
-            false => Ok(Sources::default()),
-        }
-    };
-    let sources = bookkeeping.await.map_err(|error| match error.kind() {
-        Kind::NotFound => error.advise("run `bullion migrate` first"),
-        _ => error,
-    })?;
-    if watches {
-        evolver.refresh_views(&job).await?;
-    }
-    Ok(Ready {
-        job,
-        sources,
-        identity,
-    })
-}
-
-impl Prepared {
-    /// Topics of the jobs that can run, and the heartbeat topics of their connectors where they exist.
-    fn topics_of(lanes: &[Lane], consumer: &Consumer) -> Vec<String> {
-        let running = lanes.iter().filter(|lane| lane.failed.is_none());
-        let mut topics: Vec<String> = running.map(|lane| lane.target.job.topic.clone()).collect();
-        topics.sort();
-        topics.dedup();
-        let mut beats: Vec<String> = topics
-            .iter()
-            .map(|topic| heartbeat::topic_of(topic))
-            .collect();
-        beats.sort();
-        beats.dedup();
-        beats.retain(|topic| consumer.identify(topic).is_ok());
-        topics.extend(beats);
-        topics
     }
 }

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use super::start;
+use super::{received, start};
 use crate::column::Rows;
 use crate::config::Config;
-use crate::envelope::{Decoder, Fate, Headers, Message};
+use crate::envelope::{Decoder, Fate};
 use crate::error::{Kind, Result};
 use crate::job::SilverJob;
 use crate::migrate::evolved;
@@ -68,16 +68,9 @@ async fn show(
         for item in consumer.receive(Duration::from_millis(100)).items() {
             match item {
                 Item::Message(raw) if lines.len() < count => {
-                    let header = |name: &str| raw.header(name).map(<[u8]>::to_vec);
-                    let message = Message {
-                        topic: &job.topic,
-                        partition: raw.partition(),
-                        offset: raw.offset(),
-                        key: raw.key(),
-                        value: raw.value(),
-                        timestamp: raw.timestamp(),
-                        headers: Headers::of(&header),
-                    };
+                    let header = received::header(&raw);
+                    let mut message = received::message(&job.topic, &raw, &header);
+                    message.timestamp = raw.timestamp();
                     registry::teach(registry, &mut decoder, job, |decoder| {
                         decoder.missing_schema(&message)
                     })

@@ -9,9 +9,10 @@ use tokio::task::JoinHandle;
 use super::Replayed;
 use crate::batch::Batch;
 use crate::config::Config;
-use crate::envelope::{Decoder, Fate, Headers, Message, Reason};
+use crate::envelope::{Decoder, Fate, Reason};
 use crate::error::{Error, Kind, Result};
-use crate::ingest::{Breaker, Target, Turn, Written, dead_letter};
+use crate::ingest::received::{self, dead_letter};
+use crate::ingest::{Breaker, Target, Turn, Written};
 use crate::job::SilverJob;
 use crate::registry::{self, Registry};
 use crate::sink::clickhouse::ClickHouse;
@@ -72,16 +73,9 @@ impl Work {
 
     pub(super) fn take(&mut self, raw: &RawMessage<'_>) -> Result<()> {
         let job = &self.target.job;
-        let header = |name: &str| raw.header(name).map(<[u8]>::to_vec);
-        let message = Message {
-            topic: &job.topic,
-            partition: raw.partition(),
-            offset: raw.offset(),
-            key: raw.key(),
-            value: raw.value(),
-            timestamp: raw.timestamp(),
-            headers: Headers::of(&header),
-        };
+        let header = received::header(raw);
+        let mut message = received::message(&job.topic, raw, &header);
+        message.timestamp = raw.timestamp();
         if self.decoder.missing_schema(&message).is_some() {
             let teaching =
                 registry::teach(self.registry.as_ref(), &mut self.decoder, job, |decoder| {
