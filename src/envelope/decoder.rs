@@ -9,10 +9,12 @@ use evolving::Evolution;
 
 use super::avro::Schema;
 use super::fate::{Fate, Reason, Reject, Skip};
-use super::image::{Part, Plan, Progress};
+use super::image::Part;
 use super::key;
 use super::message::Message;
 use super::open::{Shape, Shapes, close};
+use super::plan::Plan;
+use super::progress::Progress;
 use super::rewrite::Rewrite;
 use super::route;
 use super::schema::Wires;

@@ -8,8 +8,8 @@ use serde_json::{Map, Value};
 
 use super::described::{SourceField, described};
 use super::fate::{Reason, Reject};
-use super::image::Plan;
 use super::message::Message;
+use super::plan::Plan;
 use crate::column::Type;
 use crate::job::{Column, Encoding};
 

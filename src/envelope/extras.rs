@@ -1,8 +1,8 @@
 //! Columns that are no fields of the source: constants, and what Kafka says of the message.
 
-use super::image::Plan;
 use super::json::Cursor;
 use super::message::Message;
+use super::plan::Plan;
 use super::reader::{Reader, Wire};
 use super::value::Scratch;
 use super::walk::is_instant;

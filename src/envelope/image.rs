@@ -1,18 +1,17 @@
 //! A row image: the fields of `after`, `before` or the Kafka key, each into its column.
 
 use std::collections::HashMap;
-use std::ops::Range;
 
 use super::fate::{Reason, Reject};
 use super::json::{Cursor, Step};
 use super::placeholder::is_placeholder;
+use super::plan::Plan;
+use super::progress::Progress;
 use super::reader::{Reader, Wire};
 use super::schema::Wires;
 use super::value::Scratch;
 use crate::column::Data;
-use crate::job::{
-    Column, EarlierTime, Encoding, NewColumnPolicy, SilverJob, ToastPolicy, ValuePolicy,
-};
+use crate::job::{Encoding, NewColumnPolicy, ValuePolicy};
 
 /// Which fields of an image are read, and what other fields mean.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,100 +44,6 @@ pub(super) struct Layout {
     readers: Vec<Reader>,
     targets: HashMap<Box<[u8]>, Target>,
     order: Vec<(Vec<u8>, Target)>,
-}
-
-/// What the decoder remembers while it reads one row.
-#[derive(Debug, Default)]
-pub(super) struct Progress {
-    /// per column, the number of the row that last filled it
-    filled: Vec<u64>,
-    row: u64,
-    /// columns whose value reads as a TOAST placeholder, and what is wrong with it where that is no data
-    pub(super) doubtful: Vec<(usize, Reason)>,
-    /// per column of the job's key, where its value stands in the message
-    pub(super) key_spans: Vec<Range<usize>>,
-    pub(super) scratch: Scratch,
-}
-
-impl Progress {
-    pub(super) fn begin(&mut self, columns: usize, keys: usize) {
-        self.filled.resize(columns, 0);
-        self.key_spans.resize(keys, 0..0);
-        self.row += 1;
-        self.doubtful.clear();
-    }
-
-    /// Whether this is the first value for the column in this row.
-    #[inline]
-    pub(super) fn fill(&mut self, column: usize) -> bool {
-        match self.filled.get_mut(column) {
-            Some(row) if *row != self.row => {
-                *row = self.row;
-                true
-            }
-            _ => false,
-        }
-    }
-
-    pub(super) fn is_filled(&self, column: usize) -> bool {
-        self.filled.get(column) == Some(&self.row)
-    }
-}
-
-/// What a layout needs to know of the job, in the order of its columns.
-#[derive(Clone, Debug)]
-pub(super) struct Plan {
-    pub(super) job: SilverJob,
-    /// place of each column in the job's key
-    pub(super) key_place: Vec<Option<usize>>,
-    /// columns whose unsent values are kept
-    pub(super) kept: Vec<usize>,
-    /// the time column, where messages tell the time that a row had before
-    pub(super) told_time: Option<usize>,
-}
-
-impl Plan {
-    pub(super) fn new(job: &SilverJob) -> Plan {
-        let place = |source: &String| job.key.iter().position(|key| key == source);
-        let kept = |(at, column): (usize, &Column)| {
-            let kept = column.toast == ToastPolicy::Keep && place(&column.source).is_none();
-            kept.then_some(at)
-        };
-        let told = job.earlier_time() == Some(EarlierTime::Told);
-        let time = job.time_column.as_ref().filter(|_| told);
-        let is_time = |column: &Column| Some(&column.name) == time;
-        Plan {
-            told_time: job.columns.iter().position(is_time),
-            kept: job.columns.iter().enumerate().filter_map(kept).collect(),
-            key_place: job
-                .columns
-                .iter()
-                .map(|column| place(&column.source))
-                .collect(),
-            job: job.clone(),
-        }
-    }
-
-    /// Columns of the key, in its order.
-    pub(super) fn key_columns(&self) -> impl Iterator<Item = usize> {
-        let place = |field: &String| {
-            let mut columns = self.job.columns.iter();
-            columns.position(|column| column.source == *field)
-        };
-        self.job.key.iter().filter_map(place)
-    }
-
-    pub(super) fn is_key(&self, column: usize) -> bool {
-        self.key_place.get(column).copied().flatten().is_some()
-    }
-
-    pub(super) fn reject(&self, reason: Reason, column: usize) -> Reject {
-        let column = self.job.columns.get(column);
-        Reject {
-            reason,
-            column: column.map(|column| column.source.clone()),
-        }
-    }
 }
 
 impl Layout {

@@ -1,8 +1,10 @@
 //! The Kafka key: it names the row of a delete, and it must agree with the row of any other change.
 
 use super::fate::{Reason, Reject};
-use super::image::{Layout, Plan, Progress};
+use super::image::Layout;
 use super::json::Cursor;
+use super::plan::Plan;
+use super::progress::Progress;
 use crate::column::Data;
 
 /// Compares the key with the row image that was just read. Equal spellings are equal; others are read as the column's

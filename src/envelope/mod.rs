@@ -30,6 +30,8 @@ mod mongodb;
 mod number;
 mod open;
 mod placeholder;
+mod plan;
+mod progress;
 mod reader;
 mod rewrite;
 mod route;

@@ -3,8 +3,9 @@
 use super::described::SourceField;
 use super::drift;
 use super::fate::Reason;
-use super::image::{Layout, Part, Plan};
+use super::image::{Layout, Part};
 use super::json::{Cursor, Step};
+use super::plan::Plan;
 use super::schema::{self, Wires};
 use super::skeleton::Skeleton;
 

@@ -11,9 +11,10 @@
 use std::collections::{HashMap, HashSet};
 
 use super::fate::Reject;
-use super::image::{Plan, Progress};
 use super::json::{Cursor, Step};
 use super::open::Shape;
+use super::plan::Plan;
+use super::progress::Progress;
 use super::walk::{Envelope, Noted, lenient_integer, op};
 use crate::column::Rows;
 

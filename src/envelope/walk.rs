@@ -1,9 +1,10 @@
 //! One walk over an envelope: its own fields are noted, the row is read where it stands.
 
 use super::fate::{Fate, Reason, Reject, Skip};
-use super::image::{Plan, Progress};
 use super::json::{Cursor, Step};
 use super::open::Shape;
+use super::plan::Plan;
+use super::progress::Progress;
 use super::scalar::whole_number;
 use crate::column::Rows;
 

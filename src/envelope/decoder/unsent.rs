@@ -1,10 +1,11 @@
 //! Values that a message does not hold: TOAST placeholders, columns without a field, and what a row takes to a new key.
 
 use super::super::fate::{Reason, Reject};
-use super::super::image::{Part, Progress};
+use super::super::image::Part;
 use super::super::key;
 use super::super::message::Message;
 use super::super::open::close;
+use super::super::progress::Progress;
 use super::Decoder;
 use crate::column::{Data, Doubt, Rows};
 use crate::job::{ToastPolicy, ValuePolicy};
