@@ -313,7 +313,14 @@ async fn a_file_is_not_read_again_while_the_gold_that_was_asked_for_with_it_fail
     let line = "7,2024-03-01 12:00:00,1,f,[],new,s,,,";
     project.write("orders.csv", &format!("{HEADER}\n{line}\n"));
     let command = "backfill orders --source csv --file orders.csv --then-gold";
-    project.run(command).await.exits(1);
+    let failed = project.run(command).await.exits(1);
+    assert!(
+        failed
+            .stderr
+            .contains("the same command, which does not read the source again"),
+        "{}",
+        failed.stderr
+    );
     let again = project.run(command).await.exits(1);
     assert!(
         again.stdout.contains("silver is filled, and gold is left"),

@@ -65,8 +65,11 @@ pub(super) async fn run(
     let outcome = match args.silver.then_gold {
         true => {
             let gold = then_gold.build().await?;
-            if gold.exit == 0 {
-                filled.end().await?;
+            match gold.exit {
+                0 => filled.end().await?,
+                _ => out::complain(
+                    "  all that is left of gold: the same command, which does not read the source again",
+                ),
             }
             Outcome {
                 exit: gold.exit,
