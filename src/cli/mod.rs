@@ -238,7 +238,9 @@ impl Cli {
                 output: self.output,
                 shutdown: Shutdown::on_signals()?,
             };
-            Box::pin(self.command.run(context)).await
+            let outcome = Box::pin(self.command.run(context)).await;
+            crate::lease::released().await;
+            outcome
         });
         // a query that hangs must not keep the process: its outcome is already told
         runtime.shutdown_background();

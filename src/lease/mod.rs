@@ -5,6 +5,7 @@
 
 mod file;
 mod postgres;
+mod released;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,12 +13,16 @@ use std::time::Duration;
 
 use file::FileLease;
 use postgres::PostgresLease;
+use released::GoingOn;
+pub use released::released;
+
+use tokio::runtime::Handle;
 
 use crate::config::{self, LeasePlace};
 use crate::error::{Error, Kind, Result};
 
-/// A held lease, renewed in the background until it is released. Dropped without that, a file lease is free at once and
-/// a PostgreSQL one when its time is over.
+/// A held lease, renewed in the background until it is released or dropped: then it is free, and where it is in PostgreSQL
+/// as soon as [`released`] says.
 pub struct Lease {
     held: Arc<Held>,
     heartbeat: tokio::task::JoinHandle<()>,
@@ -44,6 +49,8 @@ const RELEASE_TIMEOUT: Duration = Duration::from_millis(500);
 impl Lease {
     /// Takes the lease of `target`, with a token above `floor` and every earlier one; `LeaseHeld` where somebody has it.
     pub async fn acquire(config: &config::Lease, target: &str, floor: u64) -> Result<Lease> {
+        // it may be our own
+        released().await;
         let place = match &config.place {
             LeasePlace::File { folder } => {
                 Place::File(FileLease::acquire(folder, target, config.ttl, floor)?)
@@ -95,29 +102,45 @@ impl Lease {
 
     /// Frees it for others at once.
     pub async fn release(self) {
-        self.heartbeat.abort();
-        if let Place::Postgres(lease) = &self.held.place {
-            match tokio::time::timeout(RELEASE_TIMEOUT, lease.release()).await {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) => self.held.expires_by_itself(&error.to_string()),
-                Err(_) => self.held.expires_by_itself("no answer in time"),
-            }
-        }
+        drop(self);
+        released().await;
     }
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
         self.heartbeat.abort();
-        if let Place::File(lease) = &self.held.place
-            && let Err(error) = lease.release()
-        {
-            self.held.expires_by_itself(&error.to_string());
+        match (&self.held.place, Handle::try_current()) {
+            (Place::File(lease), _) => {
+                if let Err(error) = lease.release() {
+                    self.held.expires_by_itself(&error.to_string());
+                }
+            }
+            (Place::Postgres(_), Ok(runtime)) => {
+                let (held, going_on) = (Arc::clone(&self.held), GoingOn::begin());
+                runtime.spawn(async move {
+                    held.free().await;
+                    drop(going_on);
+                });
+            }
+            (Place::Postgres(_), Err(_)) => self.held.expires_by_itself("the process ends"),
         }
     }
 }
 
 impl Held {
+    /// In PostgreSQL.
+    async fn free(&self) {
+        let Place::Postgres(lease) = &self.place else {
+            return;
+        };
+        match tokio::time::timeout(RELEASE_TIMEOUT, lease.release()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => self.expires_by_itself(&error.to_string()),
+            Err(_) => self.expires_by_itself("no answer in time"),
+        }
+    }
+
     fn expires_by_itself(&self, error: &str) {
         tracing::warn!(
             lease = self.target,

@@ -5,7 +5,7 @@ mod shapes;
 use crate::gold::{SQL, TOML, daily};
 use crate::support::EmbeddedProject;
 #[cfg(feature = "failpoints")]
-use crate::support::{PATIENCE, program::Running};
+use crate::support::{PATIENCE, SourceProject, postgres::address, program::Running, stack};
 
 const HEAD: &str = "grain = \"day\"\ntime_column = \"day\"\norder_by = [\"day\", \"kind\"]\n";
 const HELD: &str = "SELECT * FROM gold.daily ORDER BY ALL";
@@ -291,7 +291,33 @@ async fn an_audit_that_cannot_be_asked_lets_nothing_through() {
 #[cfg(feature = "failpoints")]
 #[tokio::test]
 async fn a_cut_off_swap_that_has_to_be_built_anew_is_audited_too() {
-    let project = daily().await;
+    is_audited_too(&daily().await, async || {}).await;
+}
+
+/// The lease of what cannot be redone is free for the same command's build, which says why.
+#[cfg(feature = "failpoints")]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cut_off_swap_under_a_lease_in_postgres_is_audited_too() {
+    let source = SourceProject::new("gold_audits", "").await;
+    let mut project = daily().await;
+    let password = stack("BULLION_POSTGRES_PASSWORD");
+    let url = address(&source.name).replacen(&format!(":{password}@"), "@", 1);
+    project.set("BULLION_LEASE_PASSWORD", &password);
+    // whoever is killed holds it to its end
+    project.configure(&format!(
+        "[lease]\nttl = \"10m\"\nkind = \"postgres\"\nurl = \"{url}\"\n"
+    ));
+    let free = "UPDATE bullion_leases SET expires_at = '-infinity'";
+    let freed = async || {
+        source.client.execute(free, &[]).await.unwrap();
+    };
+    is_audited_too(&project, freed).await;
+    let held = "SELECT count(*) FROM bullion_leases WHERE expires_at > clock_timestamp()";
+    assert_eq!(source.count(held).await, 0);
+}
+
+#[cfg(feature = "failpoints")]
+async fn is_audited_too(project: &EmbeddedProject, after_the_kill: impl AsyncFn()) {
     project.run("gold --date 2024-03-05").await.exits(0);
     let before = project.ask(HELD).await;
     let add = "INSERT INTO events VALUES ('2024-03-05 12:00:00', 'd'";
@@ -303,6 +329,7 @@ async fn a_cut_off_swap_that_has_to_be_built_anew_is_audited_too() {
         .spawn()
         .unwrap();
     Running(child).wait(PATIENCE);
+    after_the_kill().await;
     project
         .sql("DROP TABLE gold.daily__staging_2_20240305 SYNC")
         .await;

@@ -82,3 +82,16 @@ async fn a_lease_outlives_the_connection_that_took_it() {
     let next = Lease::acquire(&config, "gold.daily", 0).await.unwrap();
     assert_eq!(next.token(), 2);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lease_that_is_dropped_is_free_for_whoever_comes_next() {
+    let (source, config) = places("lease_dropped", Duration::from_secs(3600)).await;
+    for token in 1..=5 {
+        let held = Lease::acquire(&config, "gold.daily", 0).await.unwrap();
+        assert_eq!(held.token(), token);
+        drop(held);
+    }
+    bullion::lease::released().await;
+    let held = "SELECT count(*) FROM bullion_leases WHERE expires_at > clock_timestamp()";
+    assert_eq!(source.count(held).await, 0);
+}
