@@ -1,7 +1,7 @@
 //! The scheduler: each job by its own cron line in its own zone, or after its input; one run of a job at a time.
 //!
 //! ```text
-//! fire ─▶ the last window that ended by then ─▶ is its input complete? ─▶ build ─▶ ops.runs ─▶ the next fire after now
+//! fire ─▶ the last window that ended by then ─▶ is its input complete? ─▶ build ─▶ ops.runs ─▶ the next fire after this one
 //!                                                 │ no: ask again, until the grace is over: exit 75 in ops.runs
 //! ```
 
@@ -10,7 +10,7 @@ mod follow;
 
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::future::join_all;
 
 use crate::config::Config;
@@ -27,6 +27,9 @@ use crate::window::Window;
 const ASK_AGAIN: Duration = Duration::from_secs(5);
 /// Longest single wait for a fire: after it the wall clock is read anew, in case it was set.
 const LONGEST_NAP: Duration = Duration::from_secs(60);
+/// A clock that is set back by less than this plays no fire twice; one that is set back by more was wrong before, and what
+/// it fired has yet to come.
+const WRONG_CLOCK: TimeDelta = TimeDelta::hours(1);
 
 pub struct Scheduler {
     pub clickhouse: ClickHouse,
@@ -65,11 +68,24 @@ impl Scheduler {
     }
 
     async fn keep_time(&self, job: &GoldJob) {
-        let mut after = Utc::now();
-        while let Some(fire) = next_fire(job, after) {
-            tracing::info!(job = job.name, at = job.calendar.show(fire), "next fire");
-            if self.sleep_until(fire).await.is_err() {
-                return;
+        let mut last = Utc::now();
+        let mut told = None;
+        loop {
+            let now = Utc::now();
+            last = counted_from(last, now);
+            let Some(fire) = fire_after(job, last, now) else {
+                break;
+            };
+            if told != Some(fire) {
+                tracing::info!(job = job.name, at = job.calendar.show(fire), "next fire");
+                told = Some(fire);
+            }
+            let left = (fire - now).to_std().unwrap_or_default();
+            if !left.is_zero() {
+                match self.nap(left.min(LONGEST_NAP)).await {
+                    Ok(()) => continue,
+                    Err(_) => return,
+                }
             }
             match self.fire(job, fire).await {
                 Ok(ended) => tracing::info!(job = job.name, state = ended.state, "run ended"),
@@ -80,8 +96,7 @@ impl Scheduler {
                     tracing::error!(job = job.name, %error, advice = error.advice(), "run failed")
                 }
             }
-            // fires that passed while the run went on are one: the next run takes the last complete window anyway
-            after = fire.max(Utc::now());
+            last = fire;
         }
         tracing::warn!(job = job.name, "its cron line never fires again");
     }
@@ -170,16 +185,6 @@ impl Scheduler {
         }
     }
 
-    async fn sleep_until(&self, fire: DateTime<Utc>) -> Result<()> {
-        while let Ok(left) = (fire - Utc::now()).to_std() {
-            if left.is_zero() {
-                break;
-            }
-            self.nap(left.min(LONGEST_NAP)).await?;
-        }
-        Ok(())
-    }
-
     async fn nap(&self, time: Duration) -> Result<()> {
         tokio::select! {
             () = tokio::time::sleep(time) => Ok(()),
@@ -196,7 +201,32 @@ pub fn next_fire(job: &GoldJob, after: DateTime<Utc>) -> Option<DateTime<Utc>> {
     }
 }
 
+/// Where the next fire is counted from: the last one, or the clock, where that was wrong then and has been set back since.
+fn counted_from(last: DateTime<Utc>, now: DateTime<Utc>) -> DateTime<Utc> {
+    match last - now > WRONG_CLOCK {
+        true => now,
+        false => last,
+    }
+}
+
+/// The next fire after an earlier one. Those that have passed meanwhile are played in turn; of several that build the same
+/// window the last one.
+fn fire_after(job: &GoldJob, earlier: DateTime<Utc>, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    let mut fire = next_fire(job, earlier)?;
+    let window = last_complete(job, fire);
+    while let Some(next) = next_fire(job, fire)
+        && next <= now
+        && last_complete(job, next) == window
+    {
+        fire = next;
+    }
+    Some(fire)
+}
+
 /// The last window that has ended by the time of a fire.
 pub fn last_complete(job: &GoldJob, fire: DateTime<Utc>) -> Window {
     job.calendar.before(job.calendar.window_at(fire))
 }
+
+#[cfg(test)]
+mod tests;
