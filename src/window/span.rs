@@ -4,7 +4,7 @@ use std::fmt;
 
 use chrono::{DateTime, Days, Duration, Months, Utc};
 
-use super::{Calendar, Grain, Window, first_instant};
+use super::{Calendar, Grain, Window, first_instant, midnight};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Span {
@@ -55,6 +55,11 @@ impl Span {
     /// The instant so long before an edge of a window, by the wall clock; none where it is no edge itself.
     pub fn before(self, calendar: Calendar, edge: DateTime<Utc>) -> Option<DateTime<Utc>> {
         let wall = edge.with_timezone(&calendar.zone).naive_local();
+        let wall = match calendar.grain {
+            Grain::Hour => wall,
+            // a day whose midnight the zone left out begins at 01:00, and those before it do not
+            _ => midnight(wall.date()),
+        };
         let earlier = match self.unit {
             Unit::Hours if calendar.grain == Grain::Hour => {
                 return edge.checked_sub_signed(Duration::hours(i64::from(self.number)));

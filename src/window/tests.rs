@@ -302,6 +302,15 @@ fn a_span_looks_back_on_whole_windows_over_every_change_of_clocks() {
             "2mo",
             3,
         ),
+        // midnight does not exist on the last day
+        (
+            Grain::Day,
+            "America/Santiago",
+            "2025-09-07T12:00:00Z",
+            "7d",
+            8,
+        ),
+        (Grain::Day, "Asia/Beirut", "2024-03-31T12:00:00Z", "1mo", 32),
     ] {
         let calendar = calendar(grain, zone);
         let last = calendar.window_at(at(at_));
