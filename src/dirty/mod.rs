@@ -39,22 +39,28 @@ pub async fn windows(
     Ok(overlap::dirty(&seen, changes))
 }
 
-/// The windows that lack a change to what they read, whether they were built before or not, and those that were built while
-/// they were in progress and have ended since; oldest first.
+/// The windows that lack a change to what they read, whether they were built before or not, those that were built while they
+/// were in progress and have ended since, and those in mid-swap; oldest first. None that is still to come.
 pub async fn behind(
     clickhouse: &ClickHouse,
     ops: &str,
     jobs: &Jobs,
     job: &GoldJob,
+    now: DateTime<Utc>,
 ) -> Result<Vec<Window>> {
     let seen = seen(clickhouse, ops, job).await?;
     let changes = changes(clickhouse, ops, jobs, job).await?;
     let ledger = Ledger::new(clickhouse, ops, &job.name);
     let mut behind: BTreeSet<Window> = ledger.ended_since().await?.into_iter().collect();
+    let cut_off = ledger.swapping().await?.into_iter();
+    behind.extend(cut_off.map(|known| known.window));
     behind.retain(|window| job.calendar.window_at(window.from) == *window);
     behind.extend(overlap::unseen(&seen, &changes, job.calendar));
     behind.extend(overlap::dirty(&seen, changes));
-    Ok(behind.into_iter().collect())
+    Ok(behind
+        .into_iter()
+        .filter(|window| window.from <= now)
+        .collect())
 }
 
 /// What an older grain or zone built is stale, not dirty.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, Utc};
 
 use crate::ledger::Seen;
-use crate::window::{Calendar, Window};
+use crate::window::{Calendar, Grain, Window};
 
 /// Something that windows read was changed, somewhere in `[from, to)`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,27 +40,32 @@ pub(super) fn unseen(seen: &[Seen], changes: &[Change], calendar: Calendar) -> B
     let seen: BTreeSet<Window> = seen.iter().map(|seen| seen.window).collect();
     let mut unseen = BTreeSet::new();
     for change in changes.iter().filter(|change| change.at > 0) {
-        let mut window = calendar.window_at(change.from);
         let span = Window {
             from: change.from,
             to: change.to,
         };
         // a whole table's change is in every window that there is, and says of none that it holds anything
-        let says_where = span != Window::EVERYTHING || window == Window::EVERYTHING;
-        while says_where && window.from < change.to {
-            if window.is_a_partition() && !seen.contains(&window) {
-                unseen.insert(window);
-            }
-            window = calendar.after(window);
+        if span == Window::EVERYTHING && calendar.grain != Grain::Table {
+            continue;
         }
+        unseen.extend(windows_of(change, calendar).filter(|window| !seen.contains(window)));
     }
     unseen
+}
+
+/// The windows that hold a part of a change, oldest first.
+pub(super) fn windows_of(change: &Change, calendar: Calendar) -> impl Iterator<Item = Window> {
+    let first = calendar.window_at(change.from);
+    let windows = std::iter::successors(Some(first), move |window| Some(calendar.after(*window)));
+    let to = change.to;
+    windows
+        .take_while(move |window| window.from < to)
+        .filter(Window::is_a_partition)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::window::Grain;
 
     fn at(hour: i64) -> DateTime<Utc> {
         DateTime::from_timestamp(hour * 3600, 0).unwrap()
@@ -121,6 +126,25 @@ mod tests {
             found,
             [window(0, 6), window(6, 12), window(12, 18), window(18, 24)]
         );
+    }
+
+    #[test]
+    fn every_change_tells_all_of_its_windows_whichever_comes_first() {
+        let calendar = Calendar {
+            grain: Grain::Day,
+            zone: chrono_tz::America::New_York,
+        };
+        // two dates: each is a day of UTC and one of New York, 29 hours together
+        let dates = [change(0, 29, 1), change(24, 53, 1)];
+        let day = |number: i64| window(number * 24 + 5, number * 24 + 29);
+        let of = |change: &Change| windows_of(change, calendar).collect::<Vec<_>>();
+        // the first of them begins in 1969, and is no partition
+        assert_eq!(of(&dates[0]), [day(0)]);
+        assert_eq!(of(&dates[1]), [day(0), day(1)]);
+        for order in [[0, 1], [1, 0]] {
+            let found: BTreeSet<Window> = order.iter().flat_map(|at| of(&dates[*at])).collect();
+            assert_eq!(found, BTreeSet::from([day(0), day(1)]));
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, Utc};
 
 use super::of_silver;
+use super::overlap::windows_of;
 use crate::error::Result;
 use crate::job::{GoldJob, SilverJob};
 use crate::sink::clickhouse::ClickHouse;
@@ -22,15 +23,11 @@ pub async fn touched(
         return Ok(Vec::new());
     }
     let changes = of_silver(clickhouse, ops, silver, job.calendar).await?;
-    let mut windows = BTreeSet::new();
-    for change in changes {
-        if change.at < since.timestamp_micros() {
-            continue;
-        }
-        let mut window = job.calendar.window_at(change.from);
-        while windows.insert(window) && window.to < change.to {
-            window = job.calendar.after(window);
-        }
-    }
+    let late = changes
+        .iter()
+        .filter(|change| change.at >= since.timestamp_micros());
+    let windows: BTreeSet<Window> = late
+        .flat_map(|change| windows_of(change, job.calendar))
+        .collect();
     Ok(windows.into_iter().collect())
 }

@@ -167,3 +167,13 @@ fn what_was_never_built_has_no_gaps() {
         (None, 1, 0)
     );
 }
+
+#[test]
+fn what_is_built_of_the_future_is_not_the_last_window_and_leaves_no_gap() {
+    let job = job("day");
+    let ledger = known(&job, &[(3, "done"), (4, "done"), (29, "done")]);
+    let overview = Overview::of(&job, &ledger, at("2024-03-06T12:00:00Z"));
+    assert_eq!(overview.last.unwrap().0, ledger[1].window);
+    assert_eq!(overview.gaps, []);
+    assert_eq!(overview.behind.unwrap().windows, 1);
+}

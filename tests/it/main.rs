@@ -63,6 +63,7 @@ mod mongodb;
 mod mysql;
 mod new;
 mod on_change;
+mod on_change_faults;
 mod privileges;
 mod purity;
 mod replay;

@@ -1,0 +1,124 @@
+//! `schedule = "on-change"` and silver's touches without Kafka: the test writes the rows, and what ingest would note of them.
+
+use std::process::Stdio;
+
+use crate::support::program::Running;
+#[cfg(feature = "failpoints")]
+use crate::support::program::process_state;
+#[cfg(feature = "failpoints")]
+use crate::support::proxy::{Proxy, Weather};
+use crate::support::{EmbeddedProject, PATIENCE, wait_for};
+
+const ORDERS: &str = r#"
+topic = "shop.orders"
+key = ["id"]
+time_column = "at"
+[columns]
+id = "Int64"
+at = "DateTime64(3, 'UTC')"
+amount = "Int64"
+"#;
+const DAILY: &str = r#"
+grain = "day"
+time_column = "day"
+order_by = ["day"]
+depends_on = ["silver.orders"]
+schedule = "on-change"
+"#;
+const DAILY_SQL: &str = "SELECT toDate(at) AS day, sum(amount) AS total FROM silver.orders
+WHERE at >= {from:DateTime64(3, 'UTC')} AND at < {to:DateTime64(3, 'UTC')} GROUP BY day
+";
+const DAY: &str = "2024-03-05 12:00:00";
+
+async fn shop() -> EmbeddedProject {
+    let project = EmbeddedProject::new().await;
+    project.write("jobs/silver/orders.toml", ORDERS);
+    project.write("jobs/gold/daily.toml", DAILY);
+    project.write("jobs/gold/daily.sql", DAILY_SQL);
+    project.run("migrate").await.exits(0);
+    project
+}
+
+async fn put(project: &EmbeddedProject, id: i64, at: &str, amount: i64) {
+    row(project, id, at, amount).await;
+    project
+        .sql(&format!(
+            "INSERT INTO ops.touches (job, bucket) VALUES ('orders', intDiv(toUnixTimestamp('{at}', 'UTC'), 900))"
+        ))
+        .await;
+}
+
+async fn row(project: &EmbeddedProject, id: i64, at: &str, amount: i64) {
+    project
+        .sql(&format!(
+            "INSERT INTO silver.orders_versions (id, at, amount, _version) VALUES ({id}, '{at}', {amount}, {id})"
+        ))
+        .await;
+}
+
+/// Until one answer is another.
+async fn until(project: &EmbeddedProject, sql: &str, expected: &str) {
+    wait_for(sql, PATIENCE, || async {
+        (project.ask(sql).await == expected).then_some(())
+    })
+    .await;
+}
+
+#[cfg(feature = "failpoints")]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_swap_that_clickhouse_cut_off_is_redone_when_it_is_back_though_nothing_changes() {
+    let project = shop().await;
+    put(&project, 1, DAY, 5).await;
+    // an event of the future is no reason to build until then
+    put(&project, 2, "2148-01-01 00:00:00", 7).await;
+    let mut proxy = Proxy::before(project.engine.child.url.trim_start_matches("http://"));
+    let mut command = project.command("schedule");
+    command
+        .env(
+            "BULLION_CLICKHOUSE_URL",
+            format!("http://{}", proxy.address),
+        )
+        .env("BULLION_FAILPOINT", "swap-announced:1:stop")
+        .stdout(Stdio::null())
+        .stderr(std::fs::File::create(project.path("log")).unwrap());
+    let mut schedule = Running(command.spawn().unwrap());
+    let pid = schedule.0.id();
+    wait_for("it to announce the swap", PATIENCE, || async {
+        (process_state(pid) == Some('T')).then_some(())
+    })
+    .await;
+    proxy.set(Weather::Down);
+    schedule.signal("CONT");
+    wait_for("it to give up", PATIENCE, || async {
+        let log = std::fs::read_to_string(project.path("log")).unwrap();
+        log.contains("not built, trying again").then_some(())
+    })
+    .await;
+    let state = "SELECT toDate(window_from), state FROM ops.windows";
+    assert_eq!(project.ask(state).await, "2024-03-05\tswapping");
+    proxy.set(Weather::Clear);
+    until(&project, "SELECT total FROM gold.daily", "5").await;
+    until(&project, state, "2024-03-05\tdone").await;
+    schedule.signal("TERM");
+    assert_eq!(schedule.wait(PATIENCE), 143);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn between_two_builds_of_a_job_lie_seconds_however_soon_its_input_changes() {
+    let project = shop().await;
+    let mut command = project.command("schedule");
+    command.stdout(Stdio::null()).stderr(Stdio::null());
+    let schedule = Running(command.spawn().unwrap());
+    let ended = "SELECT count() FROM ops.runs WHERE state = 'done'";
+    for run in 1..=3 {
+        // each at the very end of the build before it
+        put(&project, run, DAY, 1).await;
+        until(&project, ended, &run.to_string()).await;
+    }
+    drop(schedule);
+    // five, and a clock may be read a little earlier
+    let close = "SELECT count() FROM (SELECT started_at, lagInFrame(finished_at) OVER (ORDER BY started_at) AS before FROM ops.runs) \
+WHERE before > toDateTime(0) AND started_at < before + INTERVAL 4 SECOND";
+    assert_eq!(project.ask(close).await, "0");
+    assert_eq!(project.ask("SELECT total FROM gold.daily").await, "3");
+}
