@@ -21,6 +21,10 @@ impl Session<'_> {
                 self.job.calendar.label(window)
             )
         };
+        if self.unsettled().contains(&window) {
+            // the answer to its swap was lost: it must not be the one that comes last
+            self.outwait_late_swaps(Some(&partition)).await?;
+        }
         let started = Instant::now();
         let query_id = self.query_id(&partition);
         let built = match self
@@ -29,6 +33,11 @@ impl Session<'_> {
         {
             Ok(built) => built,
             Err(error) => {
+                // a stale owner's staging is gone, which says less than why
+                let error = match self.lease.check().await {
+                    Err(lost) if lost.kind() == Kind::LeaseHeld => lost,
+                    _ => error,
+                };
                 let mut entry = self.entry(window, failure(&error), &partition);
                 entry.query_id = &query_id;
                 entry.cost.seconds = started.elapsed().as_secs_f64();

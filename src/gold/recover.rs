@@ -41,7 +41,7 @@ impl Session<'_> {
             self.drop_table(name).await?;
         }
         if !(left.is_empty() && cut_off.is_empty()) {
-            self.outwait_late_swaps().await?;
+            self.outwait_late_swaps(None).await?;
         }
         for left in &cut_off {
             self.settle(left).await?;
@@ -89,14 +89,11 @@ impl Session<'_> {
         }
     }
 
-    /// A REPLACE that already runs has found its staging. It ends before we look at what the partitions hold.
-    async fn outwait_late_swaps(&self) -> Result<()> {
+    /// A REPLACE that already runs has found its staging. It ends before we look at what the partitions hold, one of them or all.
+    pub(super) async fn outwait_late_swaps(&self, partition: Option<&str>) -> Result<()> {
         let sql = format!(
             "SELECT count() FROM system.processes WHERE startsWith(query, {})",
-            literal(&format!(
-                "ALTER TABLE {} REPLACE PARTITION",
-                self.qualified(&self.job.name)
-            ))
+            literal(&self.replacing(partition))
         );
         let deadline = Instant::now() + LATE_SWAP;
         while self.clickhouse.one::<u64>(&sql).await? > 0 {

@@ -196,13 +196,21 @@ SETTINGS prefer_column_name_to_alias = 1",
         self.clickhouse.execute(&sql).await
     }
 
+    /// How the statement begins that swaps a partition, or any of them.
+    pub(super) fn replacing(&self, partition: Option<&str>) -> String {
+        let id = partition.map_or_else(String::new, literal);
+        format!(
+            "ALTER TABLE {} REPLACE PARTITION ID {id}",
+            self.qualified(&self.job.name)
+        )
+    }
+
     /// Readers see the old partition before this and the new one after it. An empty staging empties the partition, by REPLACE
     /// as well: a DROP PARTITION would pass where the staging of a stale owner is gone.
     pub(super) async fn replace(&self, staging: &str, partition: &str) -> Result<()> {
         let sql = format!(
-            "ALTER TABLE {} REPLACE PARTITION ID {} FROM {}",
-            self.qualified(&self.job.name),
-            literal(partition),
+            "{} FROM {}",
+            self.replacing(Some(partition)),
             self.qualified(staging)
         );
         let mut query = self.clickhouse.client().query_raw(&sql);

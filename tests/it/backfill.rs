@@ -4,6 +4,8 @@ use std::process::Stdio;
 
 use crate::gold::{SQL, daily};
 use crate::support::EmbeddedProject;
+#[cfg(feature = "failpoints")]
+use crate::support::PATIENCE;
 
 const RANGE: &str = "--from 2024-03-01 --to 2024-03-11";
 const CONTENTS: &str = "SELECT * FROM gold.daily ORDER BY ALL";
@@ -176,5 +178,46 @@ async fn windows_begin_no_faster_than_the_rate_however_many_may_go_on_at_a_time(
     assert!(
         refused.exits(2).stderr.contains("10/m"),
         "the message names a rate that is one"
+    );
+}
+
+#[cfg(feature = "failpoints")]
+#[tokio::test]
+async fn a_backfill_from_the_newest_that_a_signal_ends_goes_on_and_keeps_others_out_meanwhile() {
+    let project = daily().await;
+    // longer than a busy machine lets it sleep
+    project.configure("[lease]\nttl = \"10m\"\n");
+    let newest = format!("backfill daily {RANGE} --order newest --parallel 2");
+    let mut first = project.stopped(&newest, "swapped:4").await;
+    let other = project
+        .run(&format!("backfill daily {RANGE}"))
+        .await
+        .exits(75);
+    assert!(
+        other.stderr.contains("is being built by"),
+        "{}",
+        other.stderr
+    );
+    first.signal("TERM");
+    first.signal("CONT");
+    assert_eq!(first.wait(PATIENCE), 143);
+    let days = project
+        .ask("SELECT toDayOfMonth(window_from) FROM ops.windows ORDER BY 1 DESC")
+        .await;
+    let days: Vec<&str> = days.lines().collect();
+    assert_eq!(days[..3], ["10", "9", "8"]);
+    assert!(!days.contains(&"1"), "{days:?}");
+    let rest = project
+        .run(&format!("backfill daily {RANGE} --output json"))
+        .await
+        .exits(0)
+        .json();
+    assert!(rest["finished_before"].as_u64() >= Some(3), "{rest}");
+    let wrong = "SELECT count() FROM (SELECT * FROM gold.daily EXCEPT SELECT toDate(at) AS day, kind, count() AS events, \
+sum(amount) AS total FROM events GROUP BY day, kind)";
+    assert_eq!(project.ask(wrong).await, "0");
+    assert_eq!(
+        project.ask("SELECT sum(events) FROM gold.daily").await,
+        "1000"
     );
 }

@@ -288,9 +288,10 @@ async fn a_stale_owner_cannot_swap_once_somebody_took_over() {
         .await
         .unwrap()
         .unwrap();
-    assert_ne!(
+    // not what became of its staging
+    assert_eq!(
         ended.status.code(),
-        Some(0),
+        Some(75),
         "{}",
         String::from_utf8_lossy(&ended.stderr)
     );
@@ -299,4 +300,6 @@ async fn a_stale_owner_cannot_swap_once_somebody_took_over() {
         project.ask("SELECT state, token FROM ops.windows").await,
         "done\t2"
     );
+    let failed = "SELECT count() FROM ops.windows_versions WHERE state = 'failed'";
+    assert_eq!(project.ask(failed).await, "0");
 }

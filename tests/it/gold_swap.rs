@@ -4,8 +4,8 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use crate::gold::{SQL, TOML, daily};
-use crate::support::program::Running;
-use crate::support::{Dice, EmbeddedProject, PATIENCE};
+use crate::support::program::{Running, process_state};
+use crate::support::{Dice, EmbeddedProject, PATIENCE, wait_for};
 
 /// What CI can wait for; `SWAP_KILLS=100` raises it.
 const KILLS: u32 = 12;
@@ -194,6 +194,68 @@ sum(amount) AS total FROM events GROUP BY day, kind)";
         assert_eq!(project.ask(&rows).await, (round + 1).to_string(), "{point}");
         assert_eq!(project.ask(left).await, "0", "{point}");
     }
+}
+
+#[tokio::test]
+async fn a_signal_at_any_point_of_a_build_leaves_no_trace() {
+    let project = daily().await;
+    let build = format!("gold daily --date {DAY}");
+    let rows = format!("SELECT events FROM gold.daily WHERE kind = 'd' AND day = '{DAY}'");
+    for (round, point) in ["lease-checked", "swap-announced", "swapped"]
+        .into_iter()
+        .enumerate()
+    {
+        project
+            .sql(&format!(
+                "INSERT INTO events VALUES ('{DAY} 12:00:00', 'd', {round})"
+            ))
+            .await;
+        let mut stopped = project.stopped(&build, &format!("{point}:1")).await;
+        stopped.signal("TERM");
+        stopped.signal("CONT");
+        assert_eq!(stopped.wait(PATIENCE), 143, "{point}");
+        project.run(&build).await.exits(0);
+        assert_eq!(project.ask(&rows).await, (round + 1).to_string(), "{point}");
+        let left = "SELECT (SELECT count() FROM system.tables WHERE database = 'gold') - 1, (SELECT count() FROM ops.windows WHERE state = 'swapping')";
+        assert_eq!(project.ask(left).await, "0\t0", "{point}");
+    }
+}
+
+#[tokio::test]
+async fn what_a_partition_holds_after_its_swap_is_counted_and_a_swap_that_differs_is_done_again() {
+    let project = daily().await;
+    let log = project.path("log");
+    let child = project
+        .command(&format!("gold daily --date {DAY}"))
+        .env("BULLION_FAILPOINT", "swapped:1:stop")
+        .stdout(Stdio::null())
+        .stderr(std::fs::File::create(&log).unwrap())
+        .spawn()
+        .unwrap();
+    let mut build = Running(child);
+    let pid = build.0.id();
+    wait_for("it to have swapped", PATIENCE, || async {
+        (process_state(pid) == Some('T')).then_some(())
+    })
+    .await;
+    // the same number of rows, and one of them another
+    let target = format!("gold.daily WHERE day = '{DAY}'");
+    project
+        .sql(&format!("ALTER TABLE gold.daily UPDATE total = 1 WHERE day = '{DAY}' AND kind = 'a' SETTINGS mutations_sync = 2"))
+        .await;
+    let state = "SELECT state FROM ops.windows";
+    assert_eq!(project.ask(state).await, "swapping");
+    build.signal("CONT");
+    assert_eq!(build.wait(PATIENCE), 0);
+    let said = std::fs::read_to_string(&log).unwrap();
+    assert!(
+        said.contains("after the swap the partition holds 3 rows"),
+        "{said}"
+    );
+    let wanted = format!("SELECT sum(amount) FROM events WHERE toDate(at) = '{DAY}'");
+    let found = format!("SELECT sum(total) FROM {target}");
+    assert_eq!(project.ask(&found).await, project.ask(&wanted).await);
+    assert_eq!(project.ask(state).await, "done");
 }
 
 /// What a run by hand wants to know.
