@@ -66,12 +66,13 @@ pub async fn watermark(
         partitions: u64,
     }
     let (ops, topic) = (quote(ops), literal(topic));
-    // the newest epoch tells how many partitions the topic has
+    // the newest epoch tells how many partitions the topic has; those of an older one may be gone
     let sql = format!(
         "SELECT ifNull(min(seen), 0) AS lowest, countIf(seen IS NOT NULL) AS known, \
 toUInt64(ifNull((SELECT argMax(partitions, epoch) FROM {ops}.topics FINAL WHERE topic = {topic}), 0)) AS partitions \
 FROM (SELECT partition, max(toUnixTimestamp64Milli(source_time)) AS seen FROM {ops}.checkpoints FINAL \
-WHERE topic = {topic} GROUP BY partition)"
+WHERE topic = {topic} AND bitShiftRight(version, 56) = (SELECT max(epoch) FROM {ops}.topics WHERE topic = {topic}) \
+GROUP BY partition)"
     );
     let seen: Seen = clickhouse.one(&sql).await?;
     if seen.known == 0 || seen.known < seen.partitions {

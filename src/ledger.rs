@@ -104,7 +104,7 @@ pub struct Known {
     pub contents: Contents,
     /// when the build that made it began to read, by ClickHouse's clock in microseconds; 0: nobody knows
     pub input_at: i64,
-    /// built after its end, and not while it was still in progress
+    /// its build began to read after its end, and not while it was still in progress
     pub whole: bool,
 }
 
@@ -125,6 +125,9 @@ pub struct Seen {
     /// when it last changed; 0: never
     pub changed_at: i64,
 }
+
+/// A window that was read after its end; where nobody knows when it was read, that was written down after it.
+const WHOLE: &str = "if(toUnixTimestamp64Micro(windows.input_at) > 0, windows.input_at, toDateTime64(windows.recorded_at, 6, 'UTC')) >= window_to";
 
 /// Low bits of an entry's version; 2^20 words of one holder on one job are beyond any run.
 const STEP_BITS: u32 = 20;
@@ -223,8 +226,10 @@ WHERE job = {} AND (state IN ('done', 'unchanged', 'swapping') OR toUnixTimestam
 
     /// Windows that stand, were built while they were in progress, and have ended by now.
     pub async fn ended_since(&self) -> Result<Vec<Window>> {
-        let condition = "AND state IN ('done', 'unchanged') AND recorded_at < window_to AND window_to <= now64(3)";
-        let known = self.select(condition).await?;
+        let condition = format!(
+            "AND state IN ('done', 'unchanged') AND NOT ({WHOLE}) AND window_to <= now64(3)"
+        );
+        let known = self.select(&condition).await?;
         Ok(known.into_iter().map(|known| known.window).collect())
     }
 
@@ -232,7 +237,7 @@ WHERE job = {} AND (state IN ('done', 'unchanged', 'swapping') OR toUnixTimestam
         let sql = format!(
             "SELECT toUnixTimestamp64Milli(window_from) AS begins, toUnixTimestamp64Milli(window_to) AS ends, \
 CAST(state, 'String') AS state, sql_hash, staging, rows, checksum, \
-toUnixTimestamp64Micro(input_at) AS input_at, CAST(recorded_at >= window_to, 'Bool') AS whole FROM {}.windows WHERE job = {} {condition} ORDER BY window_from",
+toUnixTimestamp64Micro(input_at) AS input_at, CAST({WHOLE}, 'Bool') AS whole FROM {}.windows WHERE job = {} {condition} ORDER BY window_from",
             quote(&self.ops),
             literal(&self.job)
         );

@@ -90,13 +90,15 @@ async fn silver_is_as_old_as_the_slowest_partition_of_its_topic() {
     let unread = status(&project, "").await;
     assert_eq!(unread["silver"][0]["complete_to"], Value::Null);
     project
-        .sql("INSERT INTO ops.topics VALUES ('shop.orders', 1, 'c', 't', 2)")
+        .sql("INSERT INTO ops.topics VALUES ('shop.orders', 0, 'c', 't', 2)")
         .await;
-    let checkpoint = |partition: u8, time: &str| {
+    let checkpoint_of = |epoch: u64, partition: u8, time: &str| {
         format!(
-            "INSERT INTO ops.checkpoints VALUES ('g', 'shop.orders', {partition}, 10, '{time}', 1)"
+            "INSERT INTO ops.checkpoints VALUES ('g', 'shop.orders', {partition}, 10, '{time}', {})",
+            (epoch << 56) + 10
         )
     };
+    let checkpoint = |partition: u8, time: &str| checkpoint_of(0, partition, time);
     project.sql(&checkpoint(0, "2024-03-05 12:00:00")).await;
     assert_eq!(
         status(&project, "").await["silver"][0]["complete_to"],
@@ -109,4 +111,34 @@ async fn silver_is_as_old_as_the_slowest_partition_of_its_topic() {
     assert_eq!(orders["complete_to"], "2024-03-05T10:00:00Z");
     assert!(orders["age_seconds"].as_i64().unwrap() > 0);
     assert_eq!(orders["dead_letters"], 1);
+
+    // the topic was made anew with one partition: what the other had reached holds nothing back
+    project
+        .sql("INSERT INTO ops.topics VALUES ('shop.orders', 1, 'c', 'u', 1)")
+        .await;
+    project
+        .sql(&checkpoint_of(1, 0, "2024-03-07 09:00:00"))
+        .await;
+    let orders = &status(&project, "orders").await["silver"][0];
+    assert_eq!(orders["complete_to"], "2024-03-07T09:00:00Z");
+}
+
+#[tokio::test]
+async fn a_window_that_was_read_before_its_end_is_not_finished_though_it_was_written_down_after_it()
+{
+    let project = daily().await;
+    project
+        .run("gold --from 2024-03-04 --to 2024-03-06")
+        .await
+        .exits(0);
+    project
+        .sql("INSERT INTO ops.windows_versions SELECT * REPLACE (version + 1 AS version, toDateTime64('2024-03-05 23:59:59', 6, 'UTC') AS input_at, \
+toDateTime64('2024-03-06 00:00:02', 3, 'UTC') AS recorded_at) FROM ops.windows_versions WHERE toDate(window_from) = '2024-03-05'")
+        .await;
+    assert_eq!(status(&project, "daily").await["gold"][0]["stale"], 1);
+    let missing = "gold daily --missing --output json";
+    let built = project.run(missing).await.exits(0).json();
+    assert_eq!(built["windows"], 1, "{built}");
+    let built = project.run(missing).await.exits(0).json();
+    assert_eq!(built["windows"], 0, "{built}");
 }

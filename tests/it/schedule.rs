@@ -84,7 +84,7 @@ async fn a_fire_waits_until_every_partition_has_passed_the_windows_end() {
         )
     };
     project
-        .sql("INSERT INTO ops.topics VALUES ('shop.events', 1, 'c', 't', 2)")
+        .sql("INSERT INTO ops.topics VALUES ('shop.events', 0, 'c', 't', 2)")
         .await;
     project.sql(&seen(0, "2024-03-06 00:00:01")).await;
     // the grace of this fire was over long ago, and one partition was never read
