@@ -258,6 +258,29 @@ async fn a_killed_backfill_of_a_file_goes_on_and_another_file_begins_anew() {
         [&other["finished_before"], &other["read"], &other["written"]],
         [&json!(0), &json!(80), &json!(30)]
     );
+
+    // what another command left in mid-swap is whole before anything is told of gold
+    project.set("BULLION_FAILPOINT", "swap-announced:1:kill");
+    assert_eq!(project.run("gold --date 2024-03-01").await.exit, -1);
+    project.set("BULLION_FAILPOINT", "");
+    project.write("orders.csv", &lines(200..201));
+    project.run(command).await.exits(0);
+    let state = "SELECT state FROM ops.windows";
+    assert_eq!(project.ask(state).await, "done");
+}
+
+#[tokio::test]
+async fn a_file_of_bad_lines_stops_the_backfill_however_small_its_chunks_are() {
+    let project = orders().await;
+    let bad = "x,2024-03-01 12:00:00,1,f,[],new,s,,,\n".repeat(1000);
+    project.write("orders.csv", &format!("{HEADER}\n{bad}"));
+    let command = "backfill orders --source csv --file orders.csv --chunk 400";
+    let stopped = project.run(command).await.exits(1);
+    assert!(
+        stopped.stderr.contains("500 of the last 500 messages"),
+        "{}",
+        stopped.stderr
+    );
 }
 
 #[cfg(feature = "failpoints")]

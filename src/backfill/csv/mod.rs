@@ -8,7 +8,7 @@ mod reading;
 mod record;
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use tokio::task::spawn_blocking;
 
@@ -19,6 +19,7 @@ use crate::batch::DeadLetter;
 use crate::column::{Block, KeyColumns};
 use crate::config::Config;
 use crate::error::{Error, Kind, Result};
+use crate::ingest::Breaker;
 use crate::job::SilverJob;
 use crate::migrate::silver::{qualified, table_name};
 use crate::sink::clickhouse::ClickHouse;
@@ -52,6 +53,7 @@ pub(super) struct Lines {
     touches: Touches,
     /// whose dead letters are told from those of the topic
     letters_of: SilverJob,
+    breaker: Arc<Mutex<Breaker>>,
     cut: reading::Cut,
     pub(super) show: String,
 }
@@ -87,6 +89,7 @@ impl Lines {
                 topic: format!("csv:{name}"),
                 ..job.clone()
             },
+            breaker: Arc::default(),
             cut,
             show: format!("csv file {name}{over}"),
         })
@@ -106,7 +109,7 @@ impl Lines {
         let Part::Lines { .. } = chunk.part else {
             return Err(Error::new(Kind::Internal, "a chunk of another source"));
         };
-        let mut reading = Reading::open(&self.csv, &self.layout, &chunk.part)?;
+        let mut reading = Reading::open(&self.csv, &self.layout, &self.breaker, &chunk.part)?;
         let mut counted = Counted::default();
         loop {
             let most = pacing.rate.most_at_once();

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use sha2::{Digest as _, Sha256};
 
@@ -98,13 +98,19 @@ pub(super) struct Reading {
     /// where the part ends
     to: u64,
     decoder: Decoder,
-    breaker: Breaker,
+    /// of all parts, one after the other
+    breaker: Arc<Mutex<Breaker>>,
     cells: Cells,
     message: Vec<u8>,
 }
 
 impl Reading {
-    pub(super) fn open(csv: &Csv, layout: &Arc<Layout>, part: &Part) -> Result<Reading> {
+    pub(super) fn open(
+        csv: &Csv,
+        layout: &Arc<Layout>,
+        breaker: &Arc<Mutex<Breaker>>,
+        part: &Part,
+    ) -> Result<Reading> {
         let Part::Lines { at, to, line } = *part else {
             return Err(Error::new(Kind::Internal, "a chunk of another source"));
         };
@@ -117,7 +123,7 @@ impl Reading {
             csv: csv.clone(),
             to,
             decoder: Decoder::new(&layout.job),
-            breaker: Breaker::default(),
+            breaker: Arc::clone(breaker),
             cells: Cells::default(),
             message: Vec::new(),
         })
@@ -126,6 +132,7 @@ impl Reading {
     /// The next lines of the part, at most so many; none at its end.
     pub(super) fn next(&mut self, most: usize) -> Result<Lines> {
         let mut rows = Rows::new(&self.layout.job);
+        let mut breaker = self.breaker.lock().unwrap_or_else(PoisonError::into_inner);
         let (mut count, mut refused) = (0, Vec::new());
         let mut held = 0;
         while count < most.min(MOST_LINES) as u64 && held + rows.bytes() < MOST_BYTES {
@@ -185,7 +192,7 @@ impl Reading {
                     column,
                 ));
             }
-            if let Some(error) = self.breaker.count(&layout.job, reason) {
+            if let Some(error) = breaker.count(&layout.job, reason) {
                 let name = file_name(&self.csv.path);
                 return Err(error.context(format!("{name}, line {}", record.line)));
             }

@@ -77,7 +77,7 @@ pub(super) async fn run(
             }
             .with("gold", gold.result)
         }
-        false => match then_gold.tell(&clickhouse).await {
+        false => match then_gold.look(&clickhouse).await {
             Ok(due) => outcome.with("gold", due),
             // silver is done whatever is known of gold
             Err(error) => {

@@ -39,8 +39,14 @@ struct Due {
 }
 
 impl ThenGold<'_> {
-    /// Names what is due; nothing is built.
-    pub(super) async fn tell(&self, clickhouse: &ClickHouse) -> Result<Value> {
+    /// Names what is due; nothing is built but what a crash left in mid-swap.
+    pub(super) async fn look(&self, clickhouse: &ClickHouse) -> Result<Value> {
+        let Context { shutdown, .. } = self.context;
+        crate::gold::repair(clickhouse, self.config, self.jobs, shutdown).await?;
+        self.tell(clickhouse).await
+    }
+
+    async fn tell(&self, clickhouse: &ClickHouse) -> Result<Value> {
         let mut told = Vec::new();
         for job in self.downstream()? {
             let due = self.due(clickhouse, &job).await?;
