@@ -38,10 +38,11 @@ random_password() { od -An -N12 -tx1 /dev/urandom | tr -d ' \n'; }
 
 # Parts that `up` does not start have their addresses and passwords here too: Connect takes its environment once.
 write_env() {
-    local postgres_password clickhouse_password mariadb_password
+    local postgres_password clickhouse_password mariadb_password minio_password
     postgres_password=$(random_password)
     clickhouse_password=$(random_password)
     mariadb_password=$(random_password)
+    minio_password=$(random_password)
     (umask 077 && cat >"$STATE/env.new") <<ENV
 BULLION_STACK=$(printf %q "$STATE")
 BULLION_KAFKA_BROKERS=127.0.0.1:$(port kafka)
@@ -62,6 +63,10 @@ BULLION_MARIADB_PASSWORD=$mariadb_password
 BULLION_MYSQL_URL=mysql://bullion:$mariadb_password@127.0.0.1:$(port mariadb)
 BULLION_REGISTRY_URL=http://127.0.0.1:$(port registry)/apis/ccompat/v7
 BULLION_REGISTRY_API=http://127.0.0.1:$(port registry)/apis/registry/v2
+BULLION_MINIO_URL=http://127.0.0.1:$(port minio)
+BULLION_MINIO_USER=bullion
+BULLION_MINIO_PASSWORD=$minio_password
+BULLION_MINIO_PROGRAM=$(printf %q "$MINIO")
 BULLION_LIBCHDB=$(printf %q "$CACHE/libchdb/libchdb.so")
 ENV
     mv "$STATE/env.new" "$STATE/env"

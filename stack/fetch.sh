@@ -63,6 +63,22 @@ need_jars() {
     mv "$folder.part" "$folder"
 }
 
+# need_venv NAME WHAT REQUIREMENT…: rebuilt when the requirements change.
+need_venv() {
+    local venv=$CACHE/venv-$1 what=$2 wanted
+    shift 2
+    wanted=$(printf '%s\n' "$@"; [ "$1" != -r ] || cat "$2")
+    [ "$(cat "$venv/wanted" 2>/dev/null)" != "$wanted" ] || return 0
+    need_command python3 python3
+    python3 -c 'import ensurepip' 2>/dev/null || apt_install python3-venv
+    say "installing $what (PyPI)"
+    rm -rf "$venv"
+    mkdir -p "$CACHE"
+    python3 -m venv "$venv"
+    "$venv/bin/pip" install -q --disable-pip-version-check "$@"
+    printf '%s\n' "$wanted" >"$venv/wanted"
+}
+
 need_libchdb() {
     local folder=$CACHE/libchdb
     grep -qsF "\"version\": \"$LIBCHDB_VERSION\"" "$folder/package.json" && [ -s "$folder/libchdb.so" ] && return

@@ -1,5 +1,8 @@
 //! Raw messages are in the archive before their offsets are committed, each once, whatever dies.
 
+#[cfg(feature = "archive")]
+mod s3;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -21,8 +24,13 @@ fn folder(stream: &Stream) -> PathBuf {
 }
 
 fn settings(folder: &Path) -> Settings {
+    reading(Place::Folder(folder.to_owned()))
+}
+
+/// What is there is read alike, whatever wrote it.
+fn reading(place: Place) -> Settings {
     Settings {
-        place: Place::Folder(folder.to_owned()),
+        place,
         topics: None,
         roll_after: Duration::from_secs(1),
         roll_bytes: 1,
@@ -89,16 +97,23 @@ fn all_in_kafka(topic: &Topic, partitions: i32) -> Vec<Kept> {
     all
 }
 
-/// Files of a topic; no two of a partition overlap.
+/// Names of a topic's files, of which no two of a partition overlap.
 fn files(folder: &Path, topic: &Topic) -> Vec<String> {
     let mut names = Vec::new();
     let epoch = folder.join(&topic.name).join("epoch=1");
     for date in std::fs::read_dir(epoch).into_iter().flatten() {
         for file in std::fs::read_dir(date.unwrap().path()).unwrap() {
-            let name = file.unwrap().file_name().into_string().unwrap();
-            names.extend(name.strip_suffix(".parquet").map(str::to_owned));
+            names.push(file.unwrap().file_name().into_string().unwrap());
         }
     }
+    without_overlap(names)
+}
+
+fn without_overlap(names: Vec<String>) -> Vec<String> {
+    let stems = names
+        .iter()
+        .filter_map(|name| name.strip_suffix(".parquet"));
+    let mut names: Vec<String> = stems.map(str::to_owned).collect();
     names.sort();
     let mut reached: BTreeMap<&str, &str> = BTreeMap::new();
     for name in &names {
@@ -114,7 +129,8 @@ fn files(folder: &Path, topic: &Topic) -> Vec<String> {
 #[cfg(feature = "failpoints")]
 #[tokio::test(flavor = "multi_thread")]
 async fn a_kill_before_or_after_a_file_is_written_loses_no_message_and_doubles_none() {
-    const POINTS: [&str; 6] = [
+    let stream = archiving("archive_kill", 2, "200ms").await;
+    let points = [
         "after-poll",
         "before-archive",
         "archived",
@@ -122,8 +138,14 @@ async fn a_kill_before_or_after_a_file_is_written_loses_no_message_and_doubles_n
         "before-commit",
         "during-commit",
     ];
-    let stream = archiving("archive_kill", 2, "200ms").await;
-    for point in POINTS {
+    outlives_kills(&stream, &settings(&folder(&stream)), &points).await;
+    files(&folder(&stream), &stream.topic);
+}
+
+/// Of a topic with two partitions.
+#[cfg(feature = "failpoints")]
+async fn outlives_kills(stream: &Stream, settings: &Settings, points: &[&str]) {
+    for point in points {
         let failpoint = format!("{point}:1:kill");
         let environment = [("BULLION_FAILPOINT", failpoint.as_str())];
         let mut ingest = stream.project.start_with(&["ingest"], &environment);
@@ -135,16 +157,15 @@ async fn a_kill_before_or_after_a_file_is_written_loses_no_message_and_doubles_n
         stream.topic.flush();
         assert_eq!(ingest.wait(PATIENCE), 137, "{point}");
         // nothing is committed that is not kept
-        let kept = archived(&settings(&folder(&stream)), &stream.topic).await;
+        let kept = archived(settings, &stream.topic).await;
         for (partition, committed) in (0..).zip(stream.topic.committed(&stream.group)) {
             let reached = kept.watermarks(partition).map_or(0, |(_, high)| high);
             assert!(committed <= reached, "{point}: {committed} > {reached}");
         }
     }
     stream.catch_up().exits(0);
-    let kept = archived(&settings(&folder(&stream)), &stream.topic).await;
+    let kept = archived(settings, &stream.topic).await;
     assert_eq!(all_of(&kept).await, all_in_kafka(&stream.topic, 2));
-    files(&folder(&stream), &stream.topic);
     let ends: Vec<i64> = (0..2)
         .map(|partition| stream.topic.end(partition).unwrap())
         .collect();

@@ -20,6 +20,8 @@ pub mod engine;
 pub mod kafka;
 pub mod lying_front;
 pub mod mariadb;
+#[cfg(feature = "archive")]
+pub mod minio;
 pub mod own_postgres;
 pub mod postgres;
 pub mod program;
