@@ -8,7 +8,7 @@
 //! | | modules | may import |
 //! |---|---|---|
 //! | declarations | `config`, `job`, `audit` (of gold jobs) (read by `document`, faults gathered by `fault`, chosen by `select`, told more of by `advice`) | pure code |
-//! | pure: no clock, socket or file | `envelope`, `column`, `batch`, `budget`, `checkpoint`, `window`, `cron`, `quoting`, `due` (why a window is built), `status` (how a gold job stands), `error`, `feature` (parts that a build leaves out) | each other |
+//! | pure: no clock, socket or file | `envelope`, `column`, `batch`, `budget`, `checkpoint`, `window`, `cron`, `quoting`, `due` (why a window is built), `status` (how a gold job stands), `error`, `refusal` (what servers say, without values of rows), `feature` (parts that a build leaves out) | each other |
 //! | edges | `source` (Kafka), `sink` (ClickHouse), `lease`, `ledger`, `freshness`, `migrate`, `estimate` (what a build would read), `catalog` (PostgreSQL), `snapshot` (its rows), `connectors` (Kafka Connect), `registry` (Avro's schemas), `archive` (raw messages as Parquet) | declarations, pure code, other edges |
 //! | flows | `ingest`, `evolve`, `discover`, `dlq`, `replay`, `verify`, `resync`, `dirty`, `lineage`, `gold`, `backfill`, `schedule` | everything above; not each other, except that `schedule` calls `dirty` and `gold`, which `backfill` plans for, that `backfill` calls `replay`, and stops at bad lines by ingest's `Breaker`, that `ingest` calls `evolve` and `discover`, and that `dlq` and `replay` write through ingest's `Target` |
 //! | the zero-service default | `embedded` (ClickHouse's engine behind HTTP, a mock Kafka), `demo` | everything above |
@@ -53,6 +53,7 @@ pub mod migrate;
 pub mod progress;
 pub mod quoting;
 pub mod rate;
+pub mod refusal;
 pub mod registry;
 pub mod replay;
 pub mod resync;

@@ -135,7 +135,7 @@ fn explain(place: &str, error: tokio_postgres::Error) -> Error {
         }
         .because(error);
     };
-    let said = server.message().to_owned();
+    let said = crate::refusal::postgres(server.code().code(), server.message());
     if let Some((kind, advice)) = refused(&said) {
         return Error::new(kind, format!("PostgreSQL at {place}: {said}")).advise(advice);
     }

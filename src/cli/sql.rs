@@ -65,7 +65,7 @@ async fn stream(args: &Args, clickhouse: &ClickHouse) -> Result<()> {
         None if std::io::stdout().is_terminal() => "PrettyCompact",
         None => "TSV",
     };
-    let explain = |error| clickhouse.explain(error);
+    let explain = |error| clickhouse.explain_whole(error);
     let query = clickhouse.client().query_raw(&args.sql);
     let mut bytes = query.fetch_bytes(format).map_err(explain)?;
     while let Some(chunk) = bytes.next().await.map_err(explain)? {
@@ -89,7 +89,9 @@ async fn rows(args: &Args, clickhouse: &ClickHouse) -> Result<Vec<Value>> {
     let query = clickhouse.client().query_raw(&args.sql);
     let query = query.with_setting("output_format_json_quote_64bit_integers", "0");
     let text = async { query.fetch_bytes("JSONEachRow")?.collect().await };
-    let text = text.await.map_err(|error| clickhouse.explain(error))?;
+    let text = text
+        .await
+        .map_err(|error| clickhouse.explain_whole(error))?;
     let lines = text.split(|byte| *byte == b'\n');
     let lines = lines.filter(|line| !line.is_empty());
     let parsed: Result<Vec<Value>, _> = lines.map(serde_json::from_slice).collect();

@@ -180,12 +180,21 @@ impl ClickHouse {
         sent.await.map_err(|error| self.explain(error))
     }
 
-    /// Sorts an error of the crate into a kind and names the server.
+    /// Sorts an error of the crate into a kind and names the server. No value of a row is in its message.
     pub fn explain(&self, error: clickhouse::error::Error) -> Error {
+        self.sort(error, crate::refusal::clickhouse)
+    }
+
+    /// The same in the server's own words, for who asks to see rows.
+    pub fn explain_whole(&self, error: clickhouse::error::Error) -> Error {
+        self.sort(error, str::to_owned)
+    }
+
+    fn sort(&self, error: clickhouse::error::Error, told: fn(&str) -> String) -> Error {
         use clickhouse::error::Error as Cause;
         let text = error.to_string();
         match error {
-            Cause::BadResponse(_) => refused(&text),
+            Cause::BadResponse(_) => refused(&text, told),
             Cause::Network(_) => {
                 if let Some(distrust) = Distrust::of(&error) {
                     return distrust.error(&format!("clickhouse at {}", self.url), &TLS);
@@ -200,7 +209,7 @@ impl ClickHouse {
             ),
             // an exception in the middle of an answer arrives as text of another error
             other => match error_code(&text) {
-                Some(_) => refused(&text),
+                Some(_) => refused(&text, told),
                 None => Error::new(Kind::Busy, format!("bad answer from clickhouse: {other}")),
             },
         }
@@ -287,23 +296,33 @@ pub const fn kind_of_code(code: u32) -> Kind {
     }
 }
 
-fn refused(text: &str) -> Error {
-    // without a code it is not ClickHouse that answered but something before it: unknown, so sent again
+fn refused(text: &str, told: fn(&str) -> String) -> Error {
+    let said = text.strip_prefix("bad response: ").unwrap_or(text).trim();
     let code = error_code(text);
     // what was found full before the write has code 243; in the middle of it, that of the failed write
-    let full = code == Some(243) || text.contains("No space left on device");
-    let kind = match code {
-        Some(code) if !full => kind_of_code(code),
-        _ => Kind::Busy,
+    if code == Some(243) || text.contains("No space left on device") {
+        let message = format!("clickhouse refused: {}", told(said));
+        return Error::new(Kind::Busy, message).advise("free room on ClickHouse's disk");
+    }
+    let Some(code) = code else {
+        // something before it answered, and what became of the statement is unknown, so it is sent again
+        let message = format!(
+            "clickhouse did not answer, but something before it: {}",
+            told(said)
+        );
+        return Error::new(Kind::Busy, message).advise(NOT_CLICKHOUSE);
     };
-    let text = text.strip_prefix("bad response: ").unwrap_or(text);
-    let message = format!("clickhouse refused: {}", without_grammar(text.trim()));
-    let error = Error::new(kind, message);
-    match full {
-        true => error.advise("free room on ClickHouse's disk"),
-        false => error,
+    let told = told(&without_grammar(said));
+    let left_out = told.contains(crate::refusal::LEFT_OUT);
+    let error = Error::new(kind_of_code(code), format!("clickhouse refused: {told}"));
+    match error.kind() {
+        Kind::Query if left_out => error.advise(VALUES_LEFT_OUT),
+        _ => error,
     }
 }
+
+const NOT_CLICKHOUSE: &str = "check that clickhouse.url is ClickHouse's HTTP port (8123, not 9000), and what stands before it";
+const VALUES_LEFT_OUT: &str = "`…` may have been values of rows: `bullion sql` shows the server's words whole, and so does its log";
 
 /// A syntax error goes on with every word that could have stood there: four thousand characters nobody reads.
 fn without_grammar(text: &str) -> String {
@@ -335,7 +354,7 @@ mod tests {
     fn a_syntax_error_is_told_without_the_whole_grammar() {
         let text = "Code: 62. DB::Exception: Syntax error: failed at position 1 (SELEC): SELEC 1. Expected one of: Query, \
             SELECT. (SYNTAX_ERROR) (version 26.7)";
-        let told = refused(text).to_string();
+        let told = refused(text, crate::refusal::clickhouse).to_string();
         assert!(
             told.ends_with("SELEC 1. (SYNTAX_ERROR) (version 26.7)"),
             "{told}"
@@ -344,7 +363,7 @@ mod tests {
 
     #[test]
     fn the_code_of_an_exception_decides_its_kind() {
-        let kind = |text: &str| refused(text).kind();
+        let kind = |text: &str| refused(text, crate::refusal::clickhouse).kind();
         assert_eq!(
             kind("bad response: Code: 516. DB::Exception: x"),
             Kind::Denied
@@ -360,5 +379,13 @@ mod tests {
         assert_eq!(kind("Code: 62. DB::Exception: syntax"), Kind::Query);
         assert_eq!(kind("bad response: Code: 516"), Kind::Denied);
         assert_eq!(kind("bad response: 502 Bad Gateway"), Kind::Busy);
+    }
+
+    #[test]
+    fn what_is_not_clickhouse_is_told_from_its_refusal() {
+        let port = "bad response: Port 9000 is for clickhouse-client program";
+        let error = refused(port, crate::refusal::clickhouse);
+        assert!(error.advice().contains("8123"), "{error}");
+        assert!(!error.to_string().contains("refused"), "{error}");
     }
 }

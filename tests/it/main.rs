@@ -66,6 +66,7 @@ mod on_change;
 mod on_change_faults;
 mod privileges;
 mod purity;
+mod refusals;
 mod replay;
 mod resync;
 mod routing;

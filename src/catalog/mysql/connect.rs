@@ -83,5 +83,6 @@ fn explain(place: &str, error: mysql_async::Error) -> Error {
         TOO_MANY_CONNECTIONS => Kind::Busy,
         _ => Kind::Query,
     };
-    Error::new(kind, format!("MySQL at {place}: {}", said.message))
+    let told = crate::refusal::mysql(said.code, &said.message);
+    Error::new(kind, format!("MySQL at {place}: {told}"))
 }
