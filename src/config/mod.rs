@@ -143,10 +143,7 @@ impl Config {
         match std::fs::read_to_string(&path) {
             Ok(text) => settings::overlay_file(&mut settings, &path, &text, &faults),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound && file.is_none() => {}
-            Err(error) => {
-                let message = format!("cannot read the configuration file {}", path.display());
-                return Err(Error::new(Kind::Config, message).because(error));
-            }
+            Err(error) => return Err(unreadable(&path, error)),
         }
         settings::overlay_environment(&mut settings, environment, &faults);
         let folder = path.parent().unwrap_or(Path::new(""));
@@ -160,6 +157,29 @@ impl Config {
     pub fn shown(&self) -> &[Shown] {
         &self.shown
     }
+}
+
+/// Of a file that somebody named: what is not named may be absent.
+fn unreadable(path: &Path, error: std::io::Error) -> Error {
+    use std::io::ErrorKind::{IsADirectory, NotFound, PermissionDenied};
+    let advice = match error.kind() {
+        NotFound => format!(
+            "check --config and the working directory, or leave it away: without a file the defaults and the environment \
+             count, such as BULLION_CLICKHOUSE_URL (`bullion config show` lists them all). To begin one: \
+             `printf '[clickhouse]\\nurl = \"http://127.0.0.1:8123\"\\n' > {}`",
+            path.display()
+        ),
+        IsADirectory => format!(
+            "name the file in it: --config {}",
+            path.join(DEFAULT_FILE).display()
+        ),
+        PermissionDenied => "let the user that bullion runs as read it".to_owned(),
+        _ => "check the path; a configuration is a text of TOML in UTF-8".to_owned(),
+    };
+    let message = format!("cannot read the configuration file {}", path.display());
+    Error::new(Kind::Config, message)
+        .because(error)
+        .advise(advice)
 }
 
 fn validate(settings: &Settings, folder: &Path, guarded: bool, faults: &Faults) -> Option<Config> {

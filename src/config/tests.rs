@@ -153,3 +153,14 @@ fn an_address_of_postgres_is_read_with_its_modes_of_tls() {
     let error = load("[postgres]\nurl = 'postgres://u@h/d?sslmode=on'\n", &[]).unwrap_err();
     assert!(error.to_string().contains("bullion.toml:2"), "{error}");
 }
+
+#[test]
+fn a_file_that_is_not_there_is_told_how_to_do_without() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("absent.toml");
+    let error = Config::load_from(Some(&file), &environment(&[])).unwrap_err();
+    assert_eq!(error.kind(), Kind::Config);
+    assert!(error.advice().contains("BULLION_CLICKHOUSE_URL"), "{error}");
+    let error = Config::load_from(Some(folder.path()), &environment(&[])).unwrap_err();
+    assert!(error.advice().contains("/bullion.toml"), "{error}");
+}
