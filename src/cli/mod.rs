@@ -207,10 +207,11 @@ impl Cli {
         tls::install();
         telemetry::start(&self.log);
         let output = self.output;
+        let is_engine = matches!(self.command, Command::Engine(_));
         let outcome = self.outcome();
         // the result is the last thing that is said, whatever still runs
         telemetry::end();
-        match outcome {
+        let exit = match outcome {
             Ok(outcome) => {
                 if output == out::Format::Json {
                     out::line(Value::Object(outcome.result).to_string());
@@ -218,7 +219,12 @@ impl Cli {
                 outcome.exit
             }
             Err(error) => report(&error, output),
+        };
+        // its library is loaded into this process
+        if is_engine {
+            crate::shutdown::leave(exit);
         }
+        exit
     }
 
     fn outcome(self) -> Result<Outcome> {

@@ -9,9 +9,10 @@
 
 use std::ffi::{CString, c_char, c_int};
 use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::answer::{Answer, text};
-use super::failure::Failure;
+use super::failure::{Code, Failure};
 use super::library::{Api, RawAnalysis, RawConnection, RawInsert};
 use crate::error::{Error, Kind, Result};
 
@@ -23,6 +24,33 @@ pub type Params = [(String, String)];
 pub struct Engine {
     api: &'static Api,
     arguments: Vec<CString>,
+    gate: Gate,
+}
+
+/// Who is inside the library: it does not outlive a session that is used, or opened, while the last other one is closed.
+#[derive(Clone, Default)]
+struct Gate(Arc<Mutex<Inside>>);
+
+#[derive(Default)]
+struct Inside {
+    sessions: usize,
+    closed: bool,
+}
+
+impl Gate {
+    fn inside(&self) -> MutexGuard<'_, Inside> {
+        // a number and a flag are never half-written
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One session's place inside, given back when the session is closed.
+struct Pass(Gate);
+
+impl Drop for Pass {
+    fn drop(&mut self) {
+        self.0.inside().sessions -= 1;
+    }
 }
 
 /// How many statements a text holds, and whether it changes anything.
@@ -42,11 +70,32 @@ impl Engine {
             .map_err(|source| {
                 Error::new(Kind::Usage, "the data folder's name has a zero byte").because(source)
             })?;
-        Ok(Engine { api, arguments })
+        Ok(Engine {
+            api,
+            arguments,
+            gate: Gate::default(),
+        })
+    }
+
+    /// Whether one session is left, and so nothing runs; no other is opened from then on.
+    pub fn close(&self) -> bool {
+        let mut inside = self.gate.inside();
+        inside.closed |= inside.sessions == 1;
+        inside.closed
+    }
+
+    fn enter(&self) -> Result<Pass, Failure> {
+        let mut inside = self.gate.inside();
+        if inside.closed {
+            return Err(Failure::new(Code::Aborted, "the engine is stopping"));
+        }
+        inside.sessions += 1;
+        Ok(Pass(self.gate.clone()))
     }
 
     /// Opens a session (about 0.2 ms; the first one starts the engine).
     pub fn session(&self) -> Result<Session, Failure> {
+        let pass = self.enter()?;
         let mut argv: Vec<*mut c_char> = self
             .arguments
             .iter()
@@ -67,6 +116,7 @@ impl Engine {
             api: self.api,
             owner,
             connection,
+            _pass: pass,
         })
     }
 }
@@ -75,6 +125,8 @@ pub struct Session {
     api: &'static Api,
     owner: *mut *mut RawConnection,
     connection: *mut RawConnection,
+    /// dropped after the connection is closed
+    _pass: Pass,
 }
 
 // SAFETY: a connection may be used from any thread, one at a time; `&mut self` on every call keeps it to one.

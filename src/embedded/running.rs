@@ -43,10 +43,6 @@ impl Running {
         }))
     }
 
-    pub fn is_empty(&self) -> bool {
-        self.ids().is_empty()
-    }
-
     /// Asks the engine to stop everything; returns before it has.
     pub fn kill_all(&self) {
         self.kill("1");

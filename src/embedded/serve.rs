@@ -5,7 +5,7 @@ use std::io::{Read as _, Seek as _, Write as _};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use axum::serve::ListenerExt as _;
 use rustix::fs::FlockOperation;
@@ -17,9 +17,16 @@ use super::handle::{Engine, Session};
 use super::library::{self, Api};
 use super::reply::Facts;
 use crate::error::{Error, Kind, Result};
+use crate::shutdown;
 
-/// Time that running queries get to end after they were told to.
-const DRAIN: Duration = Duration::from_millis(1500);
+/// Time that running queries get to end after they were told to, their last answers to be taken, and the engine to close; all
+/// within the four seconds that a stop may take.
+const DRAIN: Duration = Duration::from_millis(2_000);
+const LAST_ANSWERS: Duration = Duration::from_millis(500);
+const CLOSE: Duration = Duration::from_millis(1_200);
+/// How often what runs is looked at, and how many looks lie between two orders to stop.
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
+const LOOKS: u32 = 20;
 
 /// What `bullion engine` is told.
 pub struct Options {
@@ -77,17 +84,12 @@ impl Server {
         &self.front.facts.version
     }
 
-    /// Serves until `stop` resolves, then stops running queries, closes every handle and leaves.
+    /// Serves until `stop` resolves, then stops running queries, closes every handle and leaves. The process is to end by
+    /// [`shutdown::leave`] from here on: the library's threads do not outlive an ordinary end.
     pub async fn run(self, stop: impl Future<Output = ()> + Send + 'static) -> Result<()> {
         let (stopping, mut stopped) = tokio::sync::watch::channel(false);
-        let running = self.front.running.clone();
-        let killer = running.clone();
         let signal = async move {
             stop.await;
-            let killed = tokio::task::spawn_blocking(move || killer.kill_all()).await;
-            if killed.is_err() {
-                tracing::warn!("running queries could not be told to stop");
-            }
             stopping.send_replace(true);
         };
         let listener = self.listener.tap_io(|socket| {
@@ -96,33 +98,52 @@ impl Server {
         });
         let serving = axum::serve(listener, front::router(Arc::clone(&self.front)))
             .with_graceful_shutdown(signal);
-        let overdue = async {
-            // the sender lives in `signal`, which ends by sending
-            let _sent = stopped.wait_for(|stopping| *stopping).await;
-            tokio::time::sleep(DRAIN).await;
-        };
-        tokio::select! {
-            served = serving => served.map_err(|source| {
-                Error::new(Kind::Internal, "the engine's listener failed").because(source)
-            })?,
-            () = overdue => tracing::warn!("some clients did not end in time"),
-        }
-        let deadline = Instant::now() + DRAIN;
-        while !running.is_empty() && Instant::now() < deadline {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
+        let serving = tokio::spawn(async move { serving.await });
+        // the sender lives in `serving`, which ends by sending, or because the listener failed
+        let told = stopped.wait_for(|stopping| *stopping).await.is_ok();
+        let alone = tokio::time::timeout(DRAIN, alone(&self.front))
+            .await
+            .is_ok();
         self.folder.withdraw();
-        if !running.is_empty() {
-            // Closing under a query that runs would hang or crash; the engine survives a hard end by design.
+        if !alone {
+            // closing under a query that runs would hang or crash; the engine survives a hard end by design
             tracing::warn!("a query does not stop: leaving without closing the engine");
-            std::process::exit(0);
+            shutdown::leave(0);
+        }
+        if tokio::time::timeout(LAST_ANSWERS, serving).await.is_err() {
+            tracing::warn!("some clients did not end in time");
         }
         let root = self.root;
-        tokio::task::spawn_blocking(move || drop(root))
-            .await
-            .map_err(|source| {
-                Error::new(Kind::Internal, "closing the engine failed").because(source)
-            })
+        let closing = tokio::task::spawn_blocking(move || drop(root));
+        match tokio::time::timeout(CLOSE, closing).await {
+            Ok(Ok(())) if told => Ok(()),
+            Ok(Ok(())) => Err(Error::new(Kind::Internal, "the engine's listener failed")),
+            Ok(Err(source)) => {
+                Err(Error::new(Kind::Internal, "closing the engine failed").because(source))
+            }
+            Err(_) => {
+                tracing::warn!("the engine does not close: leaving without it");
+                shutdown::leave(0)
+            }
+        }
+    }
+}
+
+/// Returns when nobody but the root session is inside the engine, and nobody can come in any more.
+async fn alone(front: &Arc<Front>) {
+    loop {
+        // again and again, as a query that has not begun yet cannot be killed yet
+        let killer = front.running.clone();
+        let killed = tokio::task::spawn_blocking(move || killer.kill_all()).await;
+        if killed.is_err() {
+            tracing::warn!("running queries could not be told to stop");
+        }
+        for _ in 0..LOOKS {
+            if front.engine.close() {
+                return;
+            }
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
     }
 }
 
