@@ -2,6 +2,7 @@
 
 mod archive;
 mod kafka;
+mod overlay;
 mod postgres;
 mod reader;
 mod settings;
@@ -141,11 +142,11 @@ impl Config {
         let mut settings = settings::defaults();
         let path = file.map_or_else(|| PathBuf::from(DEFAULT_FILE), Path::to_owned);
         match std::fs::read_to_string(&path) {
-            Ok(text) => settings::overlay_file(&mut settings, &path, &text, &faults),
+            Ok(text) => overlay::file(&mut settings, &path, &text, &faults),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound && file.is_none() => {}
             Err(error) => return Err(unreadable(&path, error)),
         }
-        settings::overlay_environment(&mut settings, environment, &faults);
+        overlay::environment(&mut settings, environment, &faults);
         let folder = path.parent().unwrap_or(Path::new(""));
         let guarded = environment.get(UNSAFE_ALLOWED).is_none_or(|on| on != "1");
         let config = validate(&settings, folder, guarded, &faults);

@@ -2,30 +2,32 @@
 //!
 //! ClickHouse hashes each row's RowBinary, which [`crate::column`] makes of its own cells too, so that both sides of a
 //! comparison are the same bytes or they are not equal.
+//!
+//! | file | what it holds |
+//! |---|---|
+//! | `bound` | keys as conditions |
+//! | `hash` | cells and columns as ClickHouse hashes them |
+//! | `insert` | rows whose versions are fixed, sent until they are there |
 
-#[allow(
-    deprecated,
-    reason = "SipHash-2-4, which is ClickHouse's sipHash64; the newer hasher may be any"
-)]
-use std::hash::{Hasher, SipHasher};
+mod bound;
+mod hash;
+mod insert;
 
-use std::collections::{BTreeSet, HashMap};
-use std::time::Duration;
+use std::collections::HashMap;
 
-use bytes::Bytes;
 use clickhouse::Row;
 use serde::Deserialize;
 use serde_bytes::ByteBuf;
 
 use super::clickhouse::{ClickHouse, quote};
 use super::recall::{MOST_KEYS, keys_of};
-use super::touches::Touches;
-use crate::column::{Block, Data, Key, KeyColumns, span, varint};
-use crate::error::{Result, Retry};
+use crate::column::{Block, Key, KeyColumns};
+use crate::error::Result;
+use bound::{beyond, tuple};
+use hash::{cell, expression, hash, sip};
 
-/// Twelve seconds of pauses altogether; whoever is called by hand wants to know by then.
-const MOST_TRIES: u32 = 7;
-const FIRST_PAUSE: Duration = Duration::from_millis(200);
+pub use hash::null_hash;
+pub use insert::insert;
 
 /// Columns that are compared, of a table and of blocks that are held against it.
 pub struct Stored<'a> {
@@ -311,160 +313,5 @@ impl<'a> Stored<'a> {
             .iter()
             .filter_map(|column| block.place(&column.name))
             .collect()
-    }
-}
-
-/// Writes rows whose versions are fixed: sent again after an unknown outcome, they are the same rows. `touches`: of the
-/// table, unless nobody reads it yet.
-pub async fn insert(
-    clickhouse: &ClickHouse,
-    table: &str,
-    block: &Block,
-    touches: Option<&Touches>,
-) -> Result<()> {
-    if block.is_empty() {
-        return Ok(());
-    }
-    let mut body = Vec::with_capacity(block.bytes());
-    block.encode_native(&mut body);
-    let body = Bytes::from(body);
-    let columns: Vec<&str> = block
-        .columns()
-        .iter()
-        .map(|(name, _)| name.as_str())
-        .collect();
-    let mut pause = FIRST_PAUSE;
-    let mut affected = BTreeSet::new();
-    for tries in 1.. {
-        let written = async {
-            let Some(touches) = touches else {
-                return clickhouse
-                    .insert_native(table, &columns, body.clone())
-                    .await;
-            };
-            touches.announce(block).await?;
-            affected.extend(touches.affected(block).await?);
-            // before as well: after a crash in between the rows are right, and nobody writes them again
-            touches.touch(&affected).await?;
-            clickhouse
-                .insert_native(table, &columns, body.clone())
-                .await?;
-            touches.touch(&affected).await?;
-            touches.record(block).await
-        };
-        match written.await {
-            Ok(()) => break,
-            Err(error) if error.kind().policy().retry == Retry::Never || tries == MOST_TRIES => {
-                return Err(error.context(format!("insert into {table}")));
-            }
-            Err(error) => tracing::warn!(%error, "trying again"),
-        }
-        tokio::time::sleep(pause).await;
-        pause *= 2;
-    }
-    Ok(())
-}
-
-/// The hash of a NULL cell.
-pub fn null_hash() -> u64 {
-    sip(&[1])
-}
-
-fn cell(column: &Compared, block: &Block, row: usize, place: usize, out: &mut Vec<u8>) {
-    match (column.is_digits, block.data(place)) {
-        (true, Some(data)) => digits(data, row, out),
-        (false, Some(data)) => data.row_binary(row, out),
-        (_, None) => {}
-    }
-}
-
-/// The cell without zeros after the point.
-fn digits(data: &Data, row: usize, out: &mut Vec<u8>) {
-    match data {
-        Data::Nullable { nulls, inner } if nulls.get(row) == Some(&0) => {
-            out.push(0);
-            digits(inner, row, out);
-        }
-        Data::Array { ends, inner } => {
-            let elements = span(ends, row);
-            varint(elements.len() as u64, out);
-            elements.for_each(|element| digits(inner, element, out));
-        }
-        data => match data.cell(row) {
-            Some(text) if text.contains(&b'.') => {
-                let zeros = text.iter().rev().take_while(|byte| **byte == b'0').count();
-                let text = text.get(..text.len() - zeros).unwrap_or_default();
-                let text = text.strip_suffix(b".").unwrap_or(text);
-                varint(text.len() as u64, out);
-                out.extend_from_slice(text);
-            }
-            _ => data.row_binary(row, out),
-        },
-    }
-}
-
-fn expression(column: &Compared) -> String {
-    let name = quote(&column.name);
-    let trimmed = |digits: &str| {
-        format!(
-            "if(position({digits}, '.') > 0, trim(TRAILING '.' FROM trim(TRAILING '0' FROM {digits})), {digits})"
-        )
-    };
-    match (column.is_digits, column.is_array) {
-        (false, _) => name,
-        (true, false) => trimmed(&name),
-        (true, true) => format!("arrayMap(digits -> {}, {name})", trimmed("digits")),
-    }
-}
-
-fn hash(expressions: &str) -> String {
-    format!("sipHash64(formatRow('RowBinary', {expressions}))")
-}
-
-fn sip(bytes: &[u8]) -> u64 {
-    #[allow(deprecated, reason = "see the import")]
-    let mut hasher = SipHasher::new();
-    hasher.write(bytes);
-    hasher.finish()
-}
-
-fn tuple(parts: &[String]) -> String {
-    match parts {
-        [one] => one.clone(),
-        parts => format!("({})", parts.join(", ")),
-    }
-}
-
-/// `(a, b) > (x, y)` as `(a > x OR (a = x AND (b > y)))`, which the primary index understands.
-fn beyond(names: &[String], literals: &[String], strict: &str, last: &str) -> String {
-    let (Some((name, names)), Some((literal, literals))) =
-        (names.split_first(), literals.split_first())
-    else {
-        return "1".to_owned();
-    };
-    if names.is_empty() {
-        return format!("({name} {last} {literal})");
-    }
-    let rest = beyond(names, literals, strict, last);
-    format!("({name} {strict} {literal} OR ({name} = {literal} AND {rest}))")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_hash_is_clickhouses_own() {
-        assert_eq!(sip(b"abc"), 4_596_069_200_710_135_518);
-        assert_eq!(sip(b""), 2_202_906_307_356_721_367);
-    }
-
-    #[test]
-    fn a_bound_of_several_columns_is_told_column_by_column() {
-        let texts = |texts: [&str; 2]| texts.map(str::to_owned);
-        assert_eq!(
-            beyond(&texts(["a", "b"]), &texts(["1", "2"]), "<", "<="),
-            "(a < 1 OR (a = 1 AND (b <= 2)))"
-        );
     }
 }

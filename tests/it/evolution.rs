@@ -1,5 +1,8 @@
 //! A table follows its source, on real parts: columns come, widen and go in mid topic, and nothing is written wrong.
 
+mod halfway;
+mod widening;
+
 use crate::support::kafka::Topic;
 use crate::support::program::{Ran, Running};
 use crate::support::{Engine, PATIENCE, Project, wait_for};
@@ -225,128 +228,6 @@ async fn a_job_that_is_to_stop_names_the_field_and_the_line() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn types_widen_where_that_is_exact_and_stop_the_job_where_it_is_not() {
-    let columns = "n = \"Int32\"\nf = \"Float32\"\nd = { type = \"Decimal(4, 2)\", from = \"unscaled\" }\nt = { type = \"DateTime64(3, 'UTC')\", from = \"millis\" }";
-    let followed = Followed::new("evolve_widen", 1, ADD, columns).await;
-    let float = r#""type":"float","optional":false"#;
-    let double = r#""type":"double","optional":false"#;
-    let decimal = |digits: u8| {
-        format!(
-            r#""type":"bytes","optional":false,"name":"org.apache.kafka.connect.data.Decimal","parameters":{{"scale":"2","connect.decimal.precision":"{digits}"}}"#
-        )
-    };
-    let millis = r#""type":"int64","optional":false,"name":"io.debezium.time.Timestamp""#;
-    let micros = r#""type":"int64","optional":false,"name":"io.debezium.time.MicroTimestamp""#;
-    let narrow = decimal(4);
-    let wide = decimal(10);
-    followed.send(
-        0,
-        1,
-        &[
-            ("n", INT32, "1"),
-            ("f", float, "0.5"),
-            ("d", &narrow, "\"Jw8=\""),
-            ("t", millis, "1500"),
-        ],
-    );
-    followed.catch_up().exits(0);
-    // 3000000000, 0.1 as a double, 300 as 30000 unscaled, microseconds, NULL
-    let optional = r#""type":"int64","optional":true"#;
-    followed.send(
-        0,
-        2,
-        &[
-            ("n", optional, "null"),
-            ("f", double, "0.1"),
-            ("d", &wide, "\"dTA=\""),
-            ("t", micros, "1500001"),
-        ],
-    );
-    followed.send(
-        0,
-        3,
-        &[
-            ("n", optional, "3000000000"),
-            ("f", double, "1e300"),
-            ("d", &wide, "\"dTA=\""),
-            ("t", micros, "2"),
-        ],
-    );
-    let ended = followed.catch_up().exits(0);
-    assert_eq!(ended.json()["jobs"]["notes"]["columns"]["n"], "widened");
-    assert_eq!(
-        followed.columns().await,
-        [
-            "id\tInt64",
-            "n\tNullable(Int64)",
-            "f\tFloat64",
-            "d\tDecimal(10, 2)",
-            "t\tDateTime64(6, \\'UTC\\')"
-        ]
-    );
-    let rows = [
-        "1\t1\t0.5\t99.99\t1970-01-01 00:00:01.500000",
-        "2\t\\N\t0.1\t300\t1970-01-01 00:00:01.500001",
-        "3\t3000000000\t1e300\t300\t1970-01-01 00:00:00.000002",
-    ];
-    assert_eq!(followed.rows("id, n, f, d, t").await, rows);
-    // the narrow declaration of the file is accepted, and what to write is said
-    let told = followed.project.succeed(&["migrate"]).text();
-    assert!(told.contains("column n was widened by ingest"), "{told}");
-    // a message of the narrow schema still lands
-    followed.send(
-        0,
-        4,
-        &[
-            ("n", INT32, "4"),
-            ("f", float, "0.5"),
-            ("d", &narrow, "\"Jw8=\""),
-            ("t", millis, "1"),
-        ],
-    );
-    followed.catch_up().exits(0);
-
-    let text = r#""type":"string","optional":true"#;
-    followed.send(
-        0,
-        5,
-        &[
-            ("n", text, "\"5\""),
-            ("f", double, "1"),
-            ("d", &wide, "\"dTA=\""),
-            ("t", micros, "2"),
-        ],
-    );
-    let ended = followed.catch_up().exits(2);
-    assert!(ended.text().contains("column n was"), "{}", ended.text());
-    assert!(ended.text().contains("string?"), "{}", ended.text());
-    assert_eq!(followed.rows("id").await, ["1", "2", "3", "4"]);
-    assert!(followed.dead_letters().await.is_empty());
-    // and again at the next start, though the first message it sees is of the new type
-    followed.catch_up().exits(2);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn key_columns_never_change_by_themselves() {
-    let followed = Followed::new("evolve_key", 1, ADD, "").await;
-    followed.declare(ADD, "");
-    followed.send(0, 1, &[]);
-    followed.catch_up().exits(0);
-    let value = payload(&[("id", "", "2"), ("region", "", "\"north\"")]);
-    let key = r#"{"id":2,"region":"north"}"#;
-    followed.topic.send(0, Some(key), Some(value.as_bytes()));
-    let ended = followed.catch_up().exits(2);
-    assert!(
-        ended
-            .text()
-            .contains("is (id, region) now, and the job's is (id)"),
-        "{}",
-        ended.text()
-    );
-    assert_eq!(followed.rows("id").await, ["1"]);
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn a_field_that_vanishes_is_told_once_and_never_defaulted_unless_declared() {
     let followed = Followed::new("evolve_gone", 1, ADD, "note = \"Nullable(String)\"").await;
     followed.send(0, 1, &[("note", TEXT, "\"a\""), ("more", TEXT, "\"b\"")]);
@@ -386,53 +267,6 @@ async fn a_field_that_vanishes_is_told_once_and_never_defaulted_unless_declared(
             .await
             .contains(&"note\tmissing\tNullable(String)\tstring?".to_owned())
     );
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn two_processes_that_meet_the_same_field_agree() {
-    let followed = Followed::new("evolve_two", 2, ADD, "n = \"Int32\"").await;
-    let start = || followed.project.start(&["ingest"]);
-    let mut running: Vec<Running> = vec![start(), start()];
-    for round in 0..6_i64 {
-        for id in 0..200_i64 {
-            let id = round * 200 + id;
-            let partition = i32::try_from(id % 2).unwrap();
-            let n = if round > 2 {
-                ("n", INT64, "5000000000")
-            } else {
-                ("n", INT32, "1")
-            };
-            let extra = format!("extra{round}");
-            let mut fields = vec![n];
-            if round > 0 {
-                fields.push((&extra, INT64, "7"));
-            }
-            followed.send(partition, id, &fields);
-        }
-        followed.topic.flush();
-        wait_for("the round to land", PATIENCE, || async {
-            let count = format!("SELECT count() FROM {}_silver.notes", followed.name);
-            let landed = followed.project.engine.number(&count).await;
-            (landed == u64::try_from((round + 1) * 200).unwrap()).then_some(())
-        })
-        .await;
-        assert!(
-            running.iter_mut().all(Running::is_running),
-            "{}",
-            followed.project.log()
-        );
-    }
-    drop(running);
-    assert_eq!(followed.columns().await[1], "n\tInt64");
-    let counts: Vec<String> = (1..6).map(|n| format!("countIf(extra{n} = 7)")).collect();
-    let sql = format!(
-        "SELECT {}, sum(n) FROM {}_silver.notes",
-        counts.join(", "),
-        followed.name
-    );
-    let expected = format!("{}{}", "200\t".repeat(5), 600 * 5_000_000_000_i64 + 600);
-    assert_eq!(followed.project.engine.rows(&sql).await, [expected]);
-    assert!(followed.dead_letters().await.is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -525,72 +359,4 @@ async fn names_of_columns_are_quoted_and_a_name_that_is_taken_is_refused() {
     let ended = followed.catch_up().exits(2);
     assert!(ended.text().contains("exists already"), "{}", ended.text());
     assert_eq!(followed.rows("id").await, ["1", "2"]);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_crash_between_the_alter_and_what_follows_it_is_made_good() {
-    let followed = Followed::new("evolve_crash", 1, ADD, "").await;
-    followed.send(0, 1, &[]);
-    followed.catch_up().exits(0);
-    // as a process leaves it that dies right behind its ALTER: no view, no line in ops.columns, no row, no commit
-    let mark =
-        r#"bullion evolved {"field":"at","from":"micros","added":true,"since":1700000000000}"#;
-    let alter = format!(
-        "ALTER TABLE evolve_crash_silver.notes_versions ADD COLUMN at Nullable(DateTime64(6, 'UTC')) COMMENT '{mark}'"
-    );
-    followed.project.engine.ask(&alter).await.unwrap();
-    followed.send(0, 2, &[("at", MICROS, "7")]);
-    followed.catch_up().exits(0);
-    assert_eq!(followed.columns().await.len(), 2);
-    assert_eq!(
-        followed.rows("id, at").await,
-        ["1\t\\N", "2\t1970-01-01 00:00:00.000007"]
-    );
-    // and the same of a widened column, whose view still has the narrow type
-    followed.send(0, 3, &[("at", MICROS, "7"), ("n", INT32, "1")]);
-    followed.catch_up().exits(0);
-    let widen = "ALTER TABLE evolve_crash_silver.notes_versions MODIFY COLUMN n Nullable(Int64)";
-    followed.project.engine.ask(widen).await.unwrap();
-    followed.send(0, 4, &[("at", MICROS, "7"), ("n", INT64, "5000000000")]);
-    followed.catch_up().exits(0);
-    assert_eq!(followed.rows("n").await, ["\\N", "\\N", "1", "5000000000"]);
-}
-
-#[cfg(feature = "failpoints")]
-#[tokio::test(flavor = "multi_thread")]
-async fn a_process_killed_after_the_alter_or_after_the_views_loses_nothing() {
-    let mut followed = Followed::new("evolve_kill", 1, ADD, "").await;
-    for (round, point) in ["ddl-done:1:kill", "ddl-done:2:kill"]
-        .into_iter()
-        .enumerate()
-    {
-        let field = format!("field{round}");
-        let id = i64::try_from(round).unwrap() * 10;
-        followed.send(0, id, &[]);
-        followed.send(0, id + 1, &[(&field, MICROS, "7")]);
-        followed.topic.flush();
-        followed.project.set("BULLION_FAILPOINT", point);
-        let mut ingest = followed.project.start(&["ingest"]);
-        assert_eq!(ingest.wait(PATIENCE), 128 + 9);
-        followed.project.unset("BULLION_FAILPOINT");
-        followed.catch_up().exits(0);
-        let found = followed.rows(&format!("id, {field}")).await;
-        assert_eq!(
-            found[2 * round..],
-            [
-                format!("{id}\t\\N"),
-                format!("{}\t1970-01-01 00:00:00.000007", id + 1)
-            ]
-        );
-        let events = followed.events().await;
-        assert_eq!(
-            events
-                .iter()
-                .filter(|event| event.starts_with(&field))
-                .count(),
-            1,
-            "{events:?}"
-        );
-    }
-    assert!(followed.dead_letters().await.is_empty());
 }
