@@ -40,9 +40,8 @@ const fn holds(code: u32) -> Holds {
 }
 
 /// Where the sentence ends and the statement or the expression begins.
-const PLACES: [&str; 6] = [
+const PLACES: [&str; 5] = [
     ": while executing ",
-    ": In scope ",
     " In scope ",
     " in scope ",
     ". In query ",
@@ -111,7 +110,9 @@ fn split_place(said: &str, holds: Holds) -> (&str, &str) {
         Holds::Names => places.filter_map(|place| said.find(place)).min(),
         Holds::Either | Holds::Values => places.filter_map(|place| said.rfind(place)).max(),
     };
-    said.split_at(found.unwrap_or(said.len()))
+    let at = found.unwrap_or(said.len());
+    let colon = said.get(..at).is_some_and(|before| before.ends_with(':'));
+    said.split_at(at - usize::from(colon))
 }
 
 /// Of a sentence that holds a value: the type that it was to become, the column that it was written to, the constraint that

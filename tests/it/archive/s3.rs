@@ -125,7 +125,7 @@ async fn a_bucket_that_cannot_be_used_ends_the_start_and_says_what_to_do() {
             "BULLION_ARCHIVE_ENDPOINT",
             &nowhere,
             1,
-            &["refused", "archive.endpoint"],
+            &["Connection refused", "archive.endpoint"],
         ),
     ];
     for (variable, wrong, exit, told) in mistakes {
