@@ -3,6 +3,7 @@
 import os
 import subprocess
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,8 +53,8 @@ class Run:
         return self.ingest_cpu_s + self.engine_cpu_s
 
 
-def bullion(contest: Contest, number: int) -> Run:
-    """`bullion ingest --until-caught-up` and its engine."""
+def bullion(contest: Contest, number: int, check: Callable[[Engine], None] = lambda _: None) -> Run:
+    """`bullion ingest --until-caught-up` and its engine; `check` looks at more of the answer than silver's rows."""
     folder = contest.folder / f"bullion-{number}"
     with Engine(contest.binary, folder) as engine:
         environment = settings(contest, engine, f"bench-bullion-{number}")
@@ -68,6 +69,7 @@ def bullion(contest: Contest, number: int) -> Run:
         wall, spent = time.monotonic() - began, engine.cpu() - before
         if process.returncode != 0:
             raise RuntimeError(f"ingest ended with {process.returncode}; see {folder}/ingest.log")
+        check(engine)
         return finish(contest, engine, wall, (used.ru_utime + used.ru_stime, spent), used.ru_maxrss * 1024)
 
 

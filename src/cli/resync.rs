@@ -51,10 +51,11 @@ pub async fn run(args: Args, context: Context) -> Result<Outcome> {
     }
     if context.output == out::Format::Text {
         out::line(format!(
-            "{}: {} rows, {} removed, {} kept that the job rejects, {} of ingest copied, {:.1} s",
+            "{}: {} rows, {} removed, {} kept, {} kept that the job rejects, {} of ingest copied, {:.1} s",
             args.job,
             summary.rows,
             summary.removed,
+            summary.kept,
             summary.refused,
             summary.copied,
             summary.seconds
@@ -65,6 +66,7 @@ pub async fn run(args: Args, context: Context) -> Result<Outcome> {
         .with("finished_earlier", summary.finished_earlier)
         .with("rows", summary.rows)
         .with("removed", summary.removed)
+        .with("kept", summary.kept)
         .with("refused", summary.refused)
         .with("copied", summary.copied)
         .with("seconds", summary.seconds))

@@ -7,6 +7,7 @@ use super::Summary;
 use super::swap::Tables;
 use crate::column::Key;
 use crate::error::{Error, Kind, Result};
+use crate::job::DeletePolicy;
 use crate::lease::Lease;
 use crate::sink::clickhouse::ClickHouse;
 use crate::sink::stored::{self, Newest, Span, Stored};
@@ -42,7 +43,10 @@ impl Filling<'_> {
             caught_up: true,
         };
         let mut summary = Summary::default();
+        // rows that the job rejects, of the last range and of this one: a key may lie beyond the last row that was read
+        let mut before: HashSet<Key> = HashSet::new();
         let mut refused: HashSet<Key> = HashSet::new();
+        let mut hidden = false;
         let mut chunks = snapshot.chunks(None).await?;
         let mut after: Option<Key> = None;
         let mut said = Instant::now();
@@ -59,11 +63,9 @@ impl Filling<'_> {
                     .iter()
                     .filter_map(|row| row.key.clone())
                     .collect();
-                for keys in keys.chunks(KEYS_AT_ONCE) {
-                    live.copy_current(&self.tables.shadow(), &self.tables.columns().await?, keys)
-                        .await?;
-                }
+                self.keep(&live, &keys).await?;
                 summary.refused += chunk.refused.len() as u64;
+                hidden |= chunk.hides_a_key();
                 refused.extend(keys);
             }
             let last = keys.last().cloned();
@@ -80,10 +82,16 @@ impl Filling<'_> {
                     to: last.as_ref(),
                 };
                 let page = live.first_newest(span, PAGE).await?;
-                let gone: Vec<&(Key, Newest)> = page
+                let only_ours = |key: &Key| {
+                    !ours.contains(key) && !refused.contains(key) && !before.contains(key)
+                };
+                let (kept, gone): (Vec<_>, Vec<_>) = page
                     .iter()
-                    .filter(|(key, _)| !ours.contains(key) && !refused.contains(key))
-                    .collect();
+                    .filter(|(key, _)| only_ours(key))
+                    .partition(|(_, newest)| !newest.deleted && (hidden || self.keeps_deleted()));
+                let kept: Vec<Key> = kept.into_iter().map(|(key, _)| key.clone()).collect();
+                self.keep(&live, &kept).await?;
+                summary.kept += kept.len() as u64;
                 summary.removed += gone.iter().filter(|(_, newest)| !newest.deleted).count() as u64;
                 let deleted = gone.iter().map(|(key, newest)| (key, (*newest).into()));
                 let deleted = stamping.deleted(deleted, &mut left);
@@ -114,12 +122,28 @@ impl Filling<'_> {
                 return Ok(summary);
             }
             after = last;
+            before = std::mem::take(&mut refused);
+            hidden = false;
             if said.elapsed() >= SAY_EVERY {
                 said = Instant::now();
                 let (job, rows) = (&self.reading.job.name, summary.rows);
                 tracing::info!(job, rows, "filling the shadow table");
             }
         }
+    }
+
+    /// A row that the source does not have is none that should go.
+    fn keeps_deleted(&self) -> bool {
+        self.reading.job.policies.delete == DeletePolicy::Ignore
+    }
+
+    /// Copies rows as silver has them.
+    async fn keep(&self, live: &Stored<'_>, keys: &[Key]) -> Result<()> {
+        for keys in keys.chunks(KEYS_AT_ONCE) {
+            live.copy_current(&self.tables.shadow(), &self.tables.columns().await?, keys)
+                .await?;
+        }
+        Ok(())
     }
 
     fn keys(&self, chunk: &Chunk) -> Vec<Key> {

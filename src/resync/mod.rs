@@ -53,6 +53,8 @@ pub struct Summary {
     pub rows: u64,
     /// rows that only silver had
     pub removed: u64,
+    /// rows that only silver had and keeps: `delete = "ignore"`, or a row of the source hides its key
+    pub kept: u64,
     /// rows that the job rejects, kept as silver has them
     pub refused: u64,
     /// rows of ingest, written before and after the swap, that were copied

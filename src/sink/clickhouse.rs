@@ -95,6 +95,16 @@ impl ClickHouse {
         done.map_err(|error| self.explain(error))
     }
 
+    /// The same of a statement that carries its data.
+    pub(crate) async fn execute_long(&self, sql: &str) -> Result<()> {
+        let asked = self
+            .client
+            .query_raw(sql)
+            .with_setting("max_query_size", LONGEST_QUERY);
+        let done = asked.execute().await;
+        done.map_err(|error| self.explain(error))
+    }
+
     pub async fn all<T: RowOwned + RowRead>(&self, sql: &str) -> Result<Vec<T>> {
         let rows = self.client.query_raw(sql).fetch_all::<T>().await;
         rows.map_err(|error| self.explain(error))

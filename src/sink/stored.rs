@@ -140,7 +140,7 @@ impl<'a> Stored<'a> {
             self.table,
             self.condition(span)
         );
-        let rows = self.clickhouse.all::<Hashed>(&sql).await?;
+        let rows = self.clickhouse.all_long::<Hashed>(&sql).await?;
         let hashed = |row: Hashed| {
             let hashes = Hashes {
                 row: row.row,
@@ -172,7 +172,7 @@ impl<'a> Stored<'a> {
             self.select_newest(),
             self.condition(span),
         );
-        let rows = self.clickhouse.all::<Version>(&sql).await?;
+        let rows = self.clickhouse.all_long::<Version>(&sql).await?;
         Ok(rows.into_iter().map(|row| self.newest_row(row)).collect())
     }
 
@@ -223,7 +223,7 @@ impl<'a> Stored<'a> {
             self.table,
             self.condition(Span::Keys(keys))
         );
-        self.clickhouse.execute(&sql).await
+        self.clickhouse.execute_long(&sql).await
     }
 
     fn row_hash(&self) -> String {

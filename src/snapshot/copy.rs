@@ -23,7 +23,7 @@ impl Line {
         }
     }
 
-    pub(super) fn cells(&self) -> impl Iterator<Item = Option<&[u8]>> {
+    pub(super) fn cells(&self) -> impl Iterator<Item = Option<&[u8]>> + Clone {
         self.cells.iter().map(|cell| {
             let (start, end) = (*cell)?;
             self.bytes.get(start..end)

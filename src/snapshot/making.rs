@@ -16,6 +16,13 @@ pub struct Chunk {
     pub refused: Vec<Refused>,
 }
 
+impl Chunk {
+    /// A refused row that does not say which it is: none of silver's keys is known to be missing from the source.
+    pub fn hides_a_key(&self) -> bool {
+        self.refused.iter().any(|row| row.key.is_none())
+    }
+}
+
 /// A row of the source that its own job would reject.
 #[derive(Clone, Debug)]
 pub struct Refused {
@@ -74,39 +81,52 @@ impl<'a> Making<'a> {
         self.line = cells;
     }
 
-    pub(super) fn row<'c>(&mut self, cells: impl Iterator<Item = Option<&'c [u8]>>) {
+    pub(super) fn row<'c>(&mut self, cells: impl Iterator<Item = Option<&'c [u8]>> + Clone) {
         self.message.clear();
         self.message.extend_from_slice(HEAD);
+        let keys = cells.clone();
         if self.reading.image(cells, &mut self.message).is_err() {
-            return self.refuse("bad_value", None);
+            self.message.truncate(HEAD.len());
+            let spelled = self.reading.key_image(keys, &mut self.message).is_ok();
+            self.message.extend_from_slice(&self.tail);
+            let key = spelled.then(|| self.key()).flatten();
+            return self.refuse("bad_value", key, None);
         }
         self.message.extend_from_slice(&self.tail);
         let message = envelope(self.reading, &self.message);
         match self.decoder.decode(&message, &mut self.rows) {
             Fate::Row => {}
             Fate::Reject(reject) => {
-                let mut rows = Rows::new(&self.reading.key_job);
-                let read = matches!(self.keys.decode(&message, &mut rows), Fate::Row);
-                let key = read.then(|| {
-                    let block = rows.finish();
-                    block.key(0, &self.reading.key_places(&block))
-                });
-                self.refused.push(Refused {
-                    key,
-                    reason: reject.reason.as_str(),
-                    column: reject.column,
-                });
+                let key = self.key();
+                self.refuse(reject.reason.as_str(), key, reject.column);
             }
-            Fate::Skip(skip) => self.refuse(skip.as_str(), None),
-            Fate::Fail(_) => self.refuse("fail", None),
+            Fate::Skip(skip) => {
+                let key = self.key();
+                self.refuse(skip.as_str(), key, None);
+            }
+            Fate::Fail(_) => {
+                let key = self.key();
+                self.refuse("fail", key, None);
+            }
         }
     }
 
-    fn refuse(&mut self, reason: &'static str, key: Option<Key>) {
+    /// The key of the message, whatever its other columns are.
+    fn key(&mut self) -> Option<Key> {
+        let mut rows = Rows::new(&self.reading.key_job);
+        let message = envelope(self.reading, &self.message);
+        let read = matches!(self.keys.decode(&message, &mut rows), Fate::Row);
+        read.then(|| {
+            let block = rows.finish();
+            block.key(0, &self.reading.key_places(&block))
+        })
+    }
+
+    fn refuse(&mut self, reason: &'static str, key: Option<Key>, column: Option<String>) {
         self.refused.push(Refused {
             key,
             reason,
-            column: None,
+            column,
         });
     }
 

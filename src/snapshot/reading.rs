@@ -6,7 +6,7 @@ use super::{mysql, postgres};
 use crate::catalog::{SourceType, System, Table, TableName};
 use crate::column::{KeyColumns, Type};
 use crate::error::{Error, Kind, Result};
-use crate::job::{Column, Encoding, Format, NewColumnPolicy, SilverJob};
+use crate::job::{Column, Encoding, Format, NewColumnPolicy, SilverJob, ToastPolicy};
 
 /// A job's view of a source table.
 pub struct Reading {
@@ -43,6 +43,7 @@ pub(super) struct Cell {
     column: String,
     /// an UPDATE that leaves it alone may not send it
     toastable: bool,
+    is_key: bool,
     pub(super) expression: String,
     form: Form,
 }
@@ -133,6 +134,7 @@ impl Reading {
                 name: format!("{}:", serde_json::Value::from(column.source.as_str())).into_bytes(),
                 column: column.name.clone(),
                 toastable: found.toastable,
+                is_key: job.key.contains(&column.source),
                 expression: read.expression.replace("{}", &quoted),
                 form: read.form,
             });
@@ -206,8 +208,27 @@ impl Reading {
         cells: impl Iterator<Item = Option<&'a [u8]>>,
         out: &mut Vec<u8>,
     ) -> Result<(), Odd> {
+        self.image_of(cells, |_| true, out)
+    }
+
+    /// The same of the key's columns alone, for a row that holds what no message can.
+    pub(super) fn key_image<'a>(
+        &self,
+        cells: impl Iterator<Item = Option<&'a [u8]>>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Odd> {
+        self.image_of(cells, |cell| cell.is_key, out)
+    }
+
+    fn image_of<'a>(
+        &self,
+        cells: impl Iterator<Item = Option<&'a [u8]>>,
+        wanted: impl Fn(&Cell) -> bool,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Odd> {
         let mut comma = b'{';
-        for (cell, value) in self.cells.iter().zip(cells) {
+        let cells = self.cells.iter().zip(cells);
+        for (cell, value) in cells.filter(|(cell, _)| wanted(cell)) {
             out.push(comma);
             comma = b',';
             out.extend_from_slice(&cell.name);
@@ -228,9 +249,11 @@ impl Reading {
         })
     }
 
-    /// A column that PostgreSQL may store out of line.
+    /// A column that PostgreSQL may store out of line, and whose policy makes NULL of what was not sent.
     pub fn can_be_unsent(&self, column: &str) -> bool {
-        self.cell(column).is_some_and(|cell| cell.toastable)
+        let declared = self.job.columns.iter().find(|one| one.name == column);
+        declared.is_some_and(|one| one.toast == ToastPolicy::Null)
+            && self.cell(column).is_some_and(|cell| cell.toastable)
     }
 
     fn cell(&self, column: &str) -> Option<&Cell> {

@@ -8,7 +8,7 @@ use super::scan::{KEYS_AT_ONCE, Suspects};
 use super::{Sides, What};
 use crate::column::Key;
 use crate::error::Result;
-use crate::job::{DeletePolicy, ToastPolicy};
+use crate::job::DeletePolicy;
 use crate::sink::stored::{Hashes, Span, null_hash};
 use crate::snapshot::{self, Behind, Snapshot};
 
@@ -149,17 +149,21 @@ async fn look(sides: &Sides<'_>, keys: &[Key]) -> Result<Vec<(Key, Look)>> {
             };
             sights.insert(block.key(row, &key_places), Sight::Row(hashes));
         }
+        let mut absent = Sight::Absent;
         for refused in chunk.refused {
-            if let Some(key) = refused.key {
-                let (reason, column) = (refused.reason, refused.column);
-                sights.insert(key, Sight::Refused { reason, column });
+            let (reason, column) = (refused.reason, refused.column);
+            let sight = Sight::Refused { reason, column };
+            match refused.key {
+                Some(key) => _ = sights.insert(key, sight),
+                // it may be any of those that were not found
+                None => absent = sight,
             }
         }
         let stored = sides.stored.hashes(Span::Keys(keys), keys.len()).await?;
         let mut stored: BTreeMap<Key, Hashes> = stored.into_iter().collect();
         looked.extend(keys.iter().map(|key| {
             let look = Look {
-                source: sights.remove(key).unwrap_or(Sight::Absent),
+                source: sights.remove(key).unwrap_or_else(|| absent.clone()),
                 silver: stored.remove(key),
             };
             (key.clone(), look)
@@ -198,7 +202,7 @@ fn verdict(sides: &Sides<'_>, look: &Look) -> Verdict {
         .collect();
     let hole =
         |(name, theirs): &(&str, u64)| *theirs == null_hash() && sides.reading.can_be_unsent(name);
-    if policies.toast == ToastPolicy::Null && differing.iter().all(hole) {
+    if differing.iter().all(hole) {
         return Verdict::Unsent;
     }
     let names = differing.into_iter().map(|(name, _)| name.to_owned());
