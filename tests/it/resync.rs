@@ -298,17 +298,41 @@ async fn rows_that_the_job_keeps_and_rows_that_cannot_be_read_stay() {
             page(7)
         ))
         .await;
-    let verified = project.run(&["verify", "notes", "--patience", "1s", "--output", "json"]);
+    let verified = project.run(&[
+        "verify",
+        "notes",
+        "--from-postgres",
+        "public.notes",
+        "--patience",
+        "1s",
+        "--output",
+        "json",
+    ]);
     let found = verified.exits(4).json();
     assert_eq!(found["differences"].as_array().unwrap().len(), 1);
     assert_eq!(found["differences"][0]["kind"], "rejected");
     assert_eq!(found["kept"], 5);
     project
-        .run(&["verify", "notes", "--repair", "--patience", "1s"])
+        .run(&[
+            "verify",
+            "notes",
+            "--from-postgres",
+            "public.notes",
+            "--repair",
+            "--patience",
+            "1s",
+        ])
         .exits(4);
 
     let resynced = project
-        .succeed(&["resync", "notes", "--output", "json"])
+        .succeed(&[
+            "resync",
+            "notes",
+            "--from-postgres",
+            "public.notes",
+            "--output",
+            "json",
+        ])
         .json();
     let figures =
         ["rows", "removed", "kept", "refused"].map(|name| resynced[name].as_u64().unwrap());
@@ -326,6 +350,7 @@ const LONG_KEY: &str = "n || '-' || repeat('p', 1000)";
 const KEPT: &str = r#"
 topic = "{topic}"
 key = ["page"]
+[policy]
 delete = "ignore"
 [columns]
 page = "String"
