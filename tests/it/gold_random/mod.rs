@@ -8,7 +8,8 @@
 //! | `fill`   | silver's backfills, killed and started again                              |
 //!
 //! PostgreSQL, Debezium, Kafka and ClickHouse are real, and so is every process that is killed. `GOLD_SEEDS=100` plays the
-//! seeds 1 to 100, `GOLD_SEED=17` that one alone.
+//! seeds 1 to 100, with `GOLD_FROM=60` those from 60 on, `GOLD_SEED=17` that one alone. Two at once on one stack disturb each
+//! other.
 
 mod drive;
 mod fill;
@@ -21,8 +22,8 @@ use futures_util::StreamExt as _;
 
 use crate::support::Source;
 
-/// One of each way in which changes arrive.
-const SEEDS: u64 = 3;
+/// One of each way in which changes arrive; in each of them fills are killed.
+const SEEDS: [u64; 3] = [109, 116, 126];
 /// Most of a seed is waiting for processes.
 const AT_ONCE: usize = 3;
 
@@ -31,11 +32,14 @@ const AT_ONCE: usize = 3;
 async fn gold_equals_postgres_after_every_schedule_of_changes_builds_kills_and_backfills() {
     let number = |variable: &str| std::env::var(variable).ok()?.parse::<u64>().ok();
     let seeds = match number("GOLD_SEED") {
-        Some(seed) => seed..=seed,
-        None => 1..=number("GOLD_SEEDS").unwrap_or(SEEDS),
+        Some(seed) => vec![seed],
+        None => match number("GOLD_SEEDS") {
+            Some(last) => (number("GOLD_FROM").unwrap_or(1)..=last).collect(),
+            None => SEEDS.to_vec(),
+        },
     };
     let source = Source::new("gold_random").await;
-    orders::publish(&source, seeds.clone()).await;
+    orders::publish(&source, &seeds).await;
     let source = &source;
     let driven = futures_util::stream::iter(seeds).map(|seed| async move {
         let began = Instant::now();

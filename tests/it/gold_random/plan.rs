@@ -113,7 +113,13 @@ fn step(dice: &mut Dice, archived: bool) -> Step {
         }
         50..80 => {
             let command = command(dice);
-            Step::Build(command, (dice.below(3) == 0).then(|| killed(dice, &GOLD)))
+            let in_three = if command.starts_with("backfill") {
+                2
+            } else {
+                1
+            };
+            let is_killed = dice.below(3) < in_three;
+            Step::Build(command, is_killed.then(|| killed(dice, &GOLD)))
         }
         80..82 => Step::Replay,
         82..84 => Step::Repair,
@@ -144,6 +150,7 @@ fn fill(dice: &mut Dice, archived: bool) -> Fill {
     if dice.below(3) == 0 {
         more.push_str(" --then-gold");
         points.extend(GOLD);
+        points.push("silver-filled");
     }
     Fill {
         from,
@@ -182,8 +189,8 @@ fn command(dice: &mut Dice) -> String {
         3 => "gold --missing --dirty".to_owned(),
         4 => "gold weekly --dirty".to_owned(),
         5 => "gold whole".to_owned(),
-        6..8 => format!("gold daily {}", range(dice)),
-        8 => format!("backfill daily {}", range(dice)),
+        6 => format!("gold daily {}", range(dice)),
+        7..9 => format!("backfill daily {}", range(dice)),
         _ => format!("backfill daily {} --rebuild --parallel 3", range(dice)),
     }
 }
