@@ -7,6 +7,7 @@ time_column = "placed_at"
 KEY
 [columns]
 id = "Int64"
+shop = "String"
 placed_at = "DateTime64(3, 'UTC')"
 "#;
 const GOLD: &str = r#"
@@ -43,7 +44,6 @@ fn advised(key: &str, select: &str) -> Vec<String> {
 fn windows_of_a_time_that_never_changes_want_partitions_of_it() {
     let whole = format!("FROM silver.orders WHERE {WINDOW}");
     for (key, wanted) in [
-        ("key = [\"id\"]", None),
         (
             "key = [\"id\"]\nimmutable = [\"placed_at\"]",
             Some("`partition_by = \"day\"`, with `placed_at` in its `key`,"),
@@ -91,4 +91,22 @@ fn a_view_of_the_window_is_a_filter_too_and_a_comment_is_none() {
         .map(|(name, text)| (*name, text.as_str()))
         .collect();
     assert_eq!(told(&files), [] as [String; 0]);
+}
+
+#[test]
+fn windows_of_a_time_that_may_change_want_the_view_where_keys_are_serial() {
+    let by_where = format!("FROM silver.orders WHERE {WINDOW}");
+    let told = advised("key = [\"id\"]", &by_where);
+    assert_eq!(told.len(), 1, "{told:?}");
+    let view = "`FROM silver.orders_between(from = {from:DateTime64(3, 'UTC')}, to = {to:DateTime64(3, 'UTC')})`";
+    assert!(told[0].contains(view), "{told:?}");
+    let between = "FROM silver.orders_between(from = {from:DateTime64(3, 'UTC')}, to = {to:DateTime64(3, 'UTC')})";
+    for (key, select) in [
+        ("key = [\"id\"]", between),
+        // of two columns, and of a text, nobody knows
+        ("key = [\"id\", \"shop\"]", &by_where),
+        ("key = [\"shop\"]", &by_where),
+    ] {
+        assert_eq!(advised(key, select), [] as [String; 0], "{key} {select}");
+    }
 }
