@@ -6,6 +6,7 @@
 //! ops.run_windows   each window of each run         plan and outcome: run, read by history
 //! ```
 
+mod anew;
 mod history;
 mod run;
 
@@ -17,6 +18,7 @@ use crate::error::{Error, Kind, Result};
 use crate::sink::clickhouse::{ClickHouse, literal, quote};
 use crate::window::Window;
 
+pub use anew::{forget, standing};
 pub use history::{Outcome, Recorded, lease_name, of_run, recent, unfinished, windows_of};
 pub use run::{Ending, Run, host};
 

@@ -59,7 +59,7 @@ async fn plan(
 ) -> Result<Vec<migrate::Change>> {
     let mut changes = migrate::plan(clickhouse, config, jobs).await?;
     for job in in_dependency_order(&jobs.gold) {
-        match migrate::gold::plan(clickhouse, &config.clickhouse.gold, job).await {
+        match migrate::gold::plan(clickhouse, &config.clickhouse, job).await {
             Ok(planned) => changes.extend(planned),
             Err(error) if error.kind() == Kind::NotFound => {
                 tracing::info!(

@@ -6,8 +6,10 @@ use serde::Deserialize;
 use super::silver::qualified;
 use super::{Change, audits};
 use crate::column::Type;
+use crate::config;
 use crate::error::{Context as _, Error, Kind, Result};
 use crate::job::{GoldJob, WHOLE_TABLE, partition_expression};
+use crate::ledger;
 use crate::sink::clickhouse::{ClickHouse, literal, quote};
 
 #[derive(Row, Deserialize, Clone, Debug, PartialEq, Eq)]
@@ -16,15 +18,32 @@ pub struct TargetColumn {
     pub r#type: String,
 }
 
-pub async fn plan(clickhouse: &ClickHouse, database: &str, job: &GoldJob) -> Result<Vec<Change>> {
+pub async fn plan(
+    clickhouse: &ClickHouse,
+    names: &config::ClickHouse,
+    job: &GoldJob,
+) -> Result<Vec<Change>> {
+    let database = &names.gold;
     let doing = format!("gold job {}", job.name);
     let selected = selected_columns(clickhouse, job).await.context(&doing)?;
     let declared = declared(job, &selected).context(&doing)?;
     let Some(found) = existing(clickhouse, database, &job.name).await? else {
-        return Ok(vec![Change {
+        let mut changes = Vec::new();
+        let windows = ledger::standing(clickhouse, &names.ops, &job.name).await?;
+        if windows > 0 {
+            changes.push(Change {
+                what: format!(
+                    "note that {windows} windows of gold job {} are to be built again: its table is gone",
+                    job.name
+                ),
+                sql: ledger::forget(&names.ops, &job.name),
+            });
+        }
+        changes.push(Change {
             what: format!("create table {database}.{}", job.name),
             sql: create_table(clickhouse, database, job, &declared),
-        }]);
+        });
+        return Ok(changes);
     };
     let missing = found.missing_columns(database, job, &declared)?;
     if missing.is_empty() {
@@ -228,7 +247,7 @@ impl Existing {
                 job.name
             );
             Err(Error::new(Kind::Mismatch, message).advise(
-                "bullion never rewrites a table: rename or drop it, or correct the job, then `bullion migrate`",
+                "bullion never rewrites a table: rename or drop it, or correct the job, then `bullion migrate`; `bullion gold --missing` fills a new one",
             ))
         };
         // names are compared as ClickHouse prints them: without needless quotes

@@ -31,6 +31,7 @@ pub async fn plan(clickhouse: &ClickHouse, config: &Config, jobs: &Jobs) -> Resu
     for job in &jobs.silver {
         let job = &evolved::job(clickhouse, &names.silver, job).await?;
         changes.extend(silver::plan(clickhouse, &names.silver, job).await?);
+        changes.extend(times::untold(clickhouse, names, job).await?);
     }
     Ok(changes)
 }
@@ -50,7 +51,7 @@ pub async fn apply(
         made.push(change);
     }
     for job in in_dependency_order(&jobs.gold) {
-        for change in gold::plan(clickhouse, &config.clickhouse.gold, job).await? {
+        for change in gold::plan(clickhouse, &config.clickhouse, job).await? {
             clickhouse.execute(&change.sql).await?;
             told(&change);
             made.push(change);

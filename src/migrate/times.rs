@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use super::Change;
 use super::silver::{qualified, sorting_key, table_name as versions};
+use crate::config;
 use crate::error::{Error, Kind, Result};
 use crate::job::{EarlierTime, SilverJob};
 use crate::sink::clickhouse::{ClickHouse, literal, quote};
@@ -82,6 +83,46 @@ pub(super) async fn plan(
         });
     }
     Ok(changes)
+}
+
+/// Rows that were there before the job declared a time column: nobody has told where they are, so all of it is told.
+pub(super) async fn untold(
+    clickhouse: &ClickHouse,
+    names: &config::ClickHouse,
+    job: &SilverJob,
+) -> Result<Option<Change>> {
+    let Some(time) = &job.time_column else {
+        return Ok(None);
+    };
+    let table = qualified(&names.silver, &versions(job));
+    let sql = format!(
+        "SELECT ifNull((SELECT count() FROM {}.touches WHERE job = {}) = 0 AND (SELECT count() FROM (SELECT 1 FROM {table} WHERE _deleted = 0 LIMIT 1)) > 0, 0)",
+        quote(&names.ops),
+        literal(&job.name)
+    );
+    match clickhouse.one::<u8>(&sql).await {
+        // no table, no rows
+        Err(error) if error.kind() == Kind::NotFound => Ok(None),
+        Err(error) => Err(error),
+        Ok(0) => Ok(None),
+        Ok(_) => Ok(Some(Change {
+            what: format!(
+                "note in {}.touches where the rows of {}.{} are: their changes were not noted until now",
+                names.ops, names.silver, job.name
+            ),
+            sql: touch(&names.ops, &job.name, time, &table),
+        })),
+    }
+}
+
+/// Notes every time that the rows of `versions`, which is quoted, have or had.
+pub fn touch(ops: &str, job: &str, time: &str, versions: &str) -> String {
+    format!(
+        "INSERT INTO {}.touches (job, bucket) SELECT DISTINCT {}, {} FROM {versions} WHERE _deleted = 0",
+        quote(ops),
+        literal(job),
+        Bucket::sql(&quote(time))
+    )
 }
 
 /// Ingest's own look: what it cannot look up it would never tell.

@@ -142,3 +142,69 @@ toDateTime64('2024-03-06 00:00:02', 3, 'UTC') AS recorded_at) FROM ops.windows_v
     let built = project.run(missing).await.exits(0).json();
     assert_eq!(built["windows"], 0, "{built}");
 }
+
+#[tokio::test]
+async fn of_a_target_that_was_made_anew_nothing_is_built() {
+    let project = daily().await;
+    project.write(
+        "jobs/gold/kinds.toml",
+        &format!("depends_on = [\"gold.daily\"]\n{TOML}"),
+    );
+    let kinds = SQL
+        .replace("FROM events", "FROM gold.daily")
+        .replace("toDate(at) AS", "")
+        .replace("count() AS", "sum(events) AS")
+        .replace("sum(amount)", "sum(total)")
+        .replace("WHERE at", "WHERE day")
+        .replace("AND at", "AND day");
+    project.write(
+        "jobs/gold/kinds.sql",
+        &kinds
+            .replace(
+                "{from:DateTime64(3, 'UTC')}",
+                "toDate({from:DateTime64(3, 'UTC')})",
+            )
+            .replace(
+                "{to:DateTime64(3, 'UTC')}",
+                "toDate({to:DateTime64(3, 'UTC')})",
+            ),
+    );
+    project.run("migrate").await.exits(0);
+    let range = "--from 2024-03-01 --to 2024-03-04";
+    project.run(&format!("gold {range}")).await.exits(0);
+    let held = "SELECT sum(events) FROM gold.daily";
+    let before = project.ask(held).await;
+    // another order is another table
+    let other = TOML.replace("[\"day\", \"kind\"]", "[\"kind\", \"day\"]");
+    project.write("jobs/gold/daily.toml", &other);
+    let refused = project.run("gold daily --date 2024-03-01").await.exits(2);
+    assert!(refused.stderr.contains("drop it"), "{}", refused.stderr);
+    project.sql("DROP TABLE gold.daily SYNC").await;
+    let made = project.run("migrate").await.exits(0).stdout;
+    let noted = "note that 3 windows of gold job daily are to be built again: its table is gone\ncreate table gold.daily\n";
+    assert_eq!(made, noted);
+    assert_eq!(
+        project.run("migrate").await.exits(0).stdout,
+        "nothing to change\n"
+    );
+    let told = status(&project, "daily").await;
+    assert_eq!(figures(&told["gold"][0]), [0, 0, 0, 3, 0], "{told}");
+    let planned = project
+        .run(&format!("backfill daily {range} --dry-run --output json"))
+        .await
+        .exits(0)
+        .json();
+    assert_eq!(planned["finished_before"], 0, "{planned}");
+    let built = project
+        .run("gold --missing --dirty --output json")
+        .await
+        .exits(0)
+        .json();
+    // and what depends on it has nothing new in the end
+    assert_eq!(
+        (&built["jobs"][0]["built"], &built["jobs"][1]["unchanged"]),
+        (&3.into(), &3.into()),
+        "{built}"
+    );
+    assert_eq!(project.ask(held).await, before);
+}

@@ -122,3 +122,35 @@ WHERE before > toDateTime(0) AND started_at < before + INTERVAL 4 SECOND";
     assert_eq!(project.ask(close).await, "0");
     assert_eq!(project.ask("SELECT total FROM gold.daily").await, "3");
 }
+
+#[tokio::test]
+async fn a_time_column_that_is_declared_later_makes_what_was_built_before_dirty() {
+    let project = shop().await;
+    let file = "jobs/silver/orders.toml";
+    project.write(
+        "jobs/gold/daily.toml",
+        &DAILY.replace("schedule = \"on-change\"", ""),
+    );
+    project.write(file, &ORDERS.replace("time_column = \"at\"\n", ""));
+    row(&project, 1, DAY, 5).await;
+    project
+        .run("gold --from 2024-03-04 --to 2024-03-06")
+        .await
+        .exits(0);
+    row(&project, 2, DAY, 2).await;
+    project.write(file, ORDERS);
+    let noted = project.run("migrate").await.exits(0).stdout;
+    assert!(
+        noted.contains("note in ops.touches where the rows of silver.orders are"),
+        "{noted}"
+    );
+    let again = project.run("migrate").await.exits(0).stdout;
+    assert_eq!(again, "nothing to change\n");
+    let built = project
+        .run("gold --dirty --output json")
+        .await
+        .exits(0)
+        .json();
+    assert_eq!(built["windows"], 1, "{built}");
+    assert_eq!(project.ask("SELECT total FROM gold.daily").await, "7");
+}

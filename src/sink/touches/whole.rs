@@ -1,10 +1,8 @@
 //! A table that was replaced as a whole: every time that it has or had is touched.
 
-use super::{Touches, Tracked};
+use super::Touches;
 use crate::error::{Context as _, Result};
 use crate::migrate::times;
-use crate::sink::clickhouse::{literal, quote};
-use crate::window::Bucket;
 
 impl Touches {
     /// Notes where the rows of a table are, before or after readers see it. `table` is quoted.
@@ -25,19 +23,10 @@ impl Touches {
             return Ok(());
         };
         for table in tables {
-            let sql = self.touch_table(tracked, table);
+            let sql = times::touch(&self.ops, &self.job, &tracked.time, table);
             let touched = self.clickhouse.execute(&sql).await;
             touched.context("touch the times of all rows")?;
         }
         Ok(())
-    }
-
-    fn touch_table(&self, tracked: &Tracked, table: &str) -> String {
-        format!(
-            "INSERT INTO {}.touches (job, bucket) SELECT DISTINCT {}, {} FROM {table} WHERE _deleted = 0",
-            quote(&self.ops),
-            literal(&self.job),
-            Bucket::sql(&quote(&tracked.time))
-        )
     }
 }
