@@ -1,6 +1,7 @@
 //! ClickHouse over HTTP: statements, typed queries and Native inserts, with its errors sorted into kinds.
 
 use std::fmt::Write as _;
+use std::future::Future;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -22,6 +23,8 @@ pub struct ClickHouse {
     url: String,
     cluster: Option<String>,
     insert_timeout: Duration,
+    /// nothing where a statement may take as long as it takes
+    answer_timeout: Option<Duration>,
 }
 
 impl ClickHouse {
@@ -46,7 +49,17 @@ impl ClickHouse {
             url: config.url.clone(),
             cluster: config.cluster.clone(),
             insert_timeout: config.insert_timeout,
+            answer_timeout: None,
         })
+    }
+
+    /// The same for whoever holds others up while it waits: no answer within the time of an insert is none.
+    #[must_use]
+    pub fn answering_in_time(&self) -> ClickHouse {
+        ClickHouse {
+            answer_timeout: Some(self.insert_timeout),
+            ..self.clone()
+        }
     }
 
     /// The same server, after it has answered once.
@@ -91,48 +104,49 @@ impl ClickHouse {
     }
 
     pub async fn execute(&self, sql: &str) -> Result<()> {
-        let done = self.client.query_raw(sql).execute().await;
-        done.map_err(|error| self.explain(error))
+        self.in_time(self.client.query_raw(sql).execute()).await
     }
 
     /// The same of a statement that carries its data.
     pub(crate) async fn execute_long(&self, sql: &str) -> Result<()> {
-        let asked = self
-            .client
-            .query_raw(sql)
-            .with_setting("max_query_size", LONGEST_QUERY);
-        let done = asked.execute().await;
-        done.map_err(|error| self.explain(error))
+        self.in_time(self.long(sql).execute()).await
     }
 
     pub async fn all<T: RowOwned + RowRead>(&self, sql: &str) -> Result<Vec<T>> {
-        let rows = self.client.query_raw(sql).fetch_all::<T>().await;
-        rows.map_err(|error| self.explain(error))
+        self.in_time(self.client.query_raw(sql).fetch_all()).await
     }
 
     /// The same of a statement that carries its data.
     pub(crate) async fn all_long<T: RowOwned + RowRead>(&self, sql: &str) -> Result<Vec<T>> {
-        let asked = self
-            .client
-            .query_raw(sql)
-            .with_setting("max_query_size", LONGEST_QUERY);
-        let rows = asked.fetch_all::<T>().await;
-        rows.map_err(|error| self.explain(error))
+        self.in_time(self.long(sql).fetch_all()).await
     }
 
     /// The answer's blocks in `FORMAT Native`. The statement may carry its data, so it may be long.
     pub(crate) async fn native(&self, sql: &str) -> Result<Bytes> {
-        let asked = self
-            .client
-            .query_raw(sql)
-            .with_setting("max_query_size", LONGEST_QUERY);
-        let answer = async { asked.fetch_bytes("Native")?.collect().await };
-        answer.await.map_err(|error| self.explain(error))
+        self.in_time(async { self.long(sql).fetch_bytes("Native")?.collect().await })
+            .await
     }
 
     pub async fn one<T: RowOwned + RowRead>(&self, sql: &str) -> Result<T> {
-        let row = self.client.query_raw(sql).fetch_one::<T>().await;
-        row.map_err(|error| self.explain(error))
+        self.in_time(self.client.query_raw(sql).fetch_one()).await
+    }
+
+    fn long(&self, sql: &str) -> clickhouse::query::Query {
+        let asked = self.client.query_raw(sql);
+        asked.with_setting("max_query_size", LONGEST_QUERY)
+    }
+
+    async fn in_time<T>(
+        &self,
+        asked: impl Future<Output = clickhouse::error::Result<T>>,
+    ) -> Result<T> {
+        let answer = match self.answer_timeout {
+            None => asked.await,
+            Some(most) => tokio::time::timeout(most, asked)
+                .await
+                .unwrap_or(Err(clickhouse::error::Error::TimedOut)),
+        };
+        answer.map_err(|error| self.explain(error))
     }
 
     /// Its own clock, in microseconds since 1970.

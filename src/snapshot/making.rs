@@ -151,3 +151,79 @@ fn envelope<'a>(reading: &'a Reading, value: &'a [u8]) -> Message<'a> {
         headers: Headers::NONE,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::catalog::{Column, Identity, SourceType, System, Table, TableName};
+    use crate::job::parse_silver;
+
+    fn column(name: &str, kind: SourceType, spelled: &str) -> Column {
+        Column {
+            name: name.to_owned(),
+            kind,
+            spelled: spelled.to_owned(),
+            nullable: false,
+            generated: false,
+            toastable: false,
+        }
+    }
+
+    #[test]
+    fn a_row_that_the_job_cannot_hold_is_told_with_its_key() {
+        let scalar = |name: &str| SourceType::Scalar {
+            name: name.to_owned(),
+            modifier: -1,
+            is_enum: false,
+        };
+        let numbers = SourceType::Array(Box::new(scalar("int4")));
+        let table = Table {
+            name: TableName::parse("public.t"),
+            system: System::Postgres,
+            partitioned: false,
+            identity: Identity::Default,
+            columns: vec![
+                column("id", scalar("int8"), "bigint"),
+                column("flag", scalar("bool"), "boolean"),
+                column("numbers", numbers, "integer[]"),
+            ],
+            key: vec!["id".to_owned()],
+        };
+        let text = "topic = \"t\"\nkey = [\"id\"]\n[columns]\nid = \"Int64\"\nflag = \"Bool\"\n\
+            numbers = \"Array(Nullable(Int32))\"\n";
+        let job = parse_silver("t", Path::new("t.toml"), text).unwrap();
+        let reading = Reading::new(&job, &table).unwrap();
+        let mut making = Making::new(&reading, None, 0, CHUNK_ROWS);
+        for line in [
+            "1\tt\t{1,2}",
+            "2\tt\t{{1,2},{3,4}}",
+            "3\tmaybe\t{1}",
+            "4\t\\N\t{1}",
+        ] {
+            making.line(line.as_bytes());
+        }
+        let chunk = making.chunk();
+        assert_eq!(chunk.block.rows(), 1);
+        let told: Vec<_> = chunk
+            .refused
+            .iter()
+            .map(|row| {
+                let key = row.key.as_ref().map(|key| reading.key.texts(key).concat());
+                (key, row.reason, row.column.clone())
+            })
+            .collect();
+        let refused = |key: &str, reason, column: Option<&str>| {
+            (Some(key.to_owned()), reason, column.map(str::to_owned))
+        };
+        assert_eq!(
+            told,
+            [
+                refused("2", "bad_value", None),
+                refused("3", "bad_value", None),
+                refused("4", "null_value", Some("flag")),
+            ]
+        );
+    }
+}
