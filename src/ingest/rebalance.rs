@@ -35,6 +35,8 @@ const GONE: Duration = Duration::from_secs(10);
 
 /// A partition that is about to be ours: its job's index, its number, where it stands.
 type Taken = (usize, i32, Owned);
+/// What `ops.checkpoints` knows: job's index → partition → position.
+type Checkpoints = BTreeMap<usize, BTreeMap<i32, Position>>;
 /// How far the archive is: topic, epoch, partition, position.
 type Kept = (String, u8, i32, Reached);
 
@@ -137,7 +139,9 @@ impl Consuming {
             }
         }
         let archived = self.archived(&taken)?;
-        self.remember_starts(&checkpoints, &taken)?;
+        if self.overwrite_stale(&checkpoints, &mut taken)? {
+            self.remember_starts(&checkpoints, &taken)?;
+        }
         self.consumer.assign(&starts)?;
         if let Some(archiving) = &mut self.archiving {
             for (topic, epoch, number, reached) in archived {
@@ -240,10 +244,7 @@ impl Consuming {
     }
 
     /// Read anew each time: another process of the group may have moved on meanwhile.
-    fn read_checkpoints(
-        &self,
-        partitions: &[Partition],
-    ) -> Result<BTreeMap<usize, BTreeMap<i32, Position>>> {
+    fn read_checkpoints(&self, partitions: &[Partition]) -> Result<Checkpoints> {
         let mut read = BTreeMap::new();
         for index in self.lanes_of(partitions) {
             if let Some(lane) = self.lanes.get(index) {
@@ -280,21 +281,43 @@ impl Consuming {
         Ok(archived)
     }
 
+    /// What the group committed before `ops` was emptied, or in an earlier epoch, has to be gone before a first start is
+    /// known: the next start of a partition that is known goes on at what is committed. Whether that is so now.
+    fn overwrite_stale(&mut self, checkpoints: &Checkpoints, taken: &mut [Taken]) -> Result<bool> {
+        let mut stale: BTreeMap<Partition, i64> = BTreeMap::new();
+        for (index, number, owned) in taken.iter_mut() {
+            let is_stale = owned.committed.is_some_and(|offset| offset != owned.next);
+            let lane = self.lanes.get(*index);
+            if let Some(lane) = lane.filter(|_| is_stale && is_first(checkpoints, *index, *number))
+            {
+                stale.insert(lane.partition(*number), owned.next);
+                owned.committed = Some(owned.next);
+            }
+        }
+        if stale.is_empty() {
+            return Ok(true);
+        }
+        let offsets = stale.iter().map(|(partition, next)| (partition, *next));
+        match self.consumer.commit_and_wait(offsets) {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == Kind::Unreachable => Err(error),
+            // the group may have gone on without us, and says so only after our answer
+            Err(error) => {
+                tracing::warn!(%error, "where partitions start is not known for ever yet");
+                for (_, _, owned) in taken {
+                    owned.committed = None;
+                }
+                Ok(false)
+            }
+        }
+    }
+
     /// A partition that was started once is known for ever, so `first_start` never applies to it again: written before
     /// its first message is read.
-    fn remember_starts(
-        &self,
-        checkpoints: &BTreeMap<usize, BTreeMap<i32, Position>>,
-        taken: &[Taken],
-    ) -> Result<()> {
-        let is_new = |(index, number, _): &&Taken| {
-            !checkpoints
-                .get(index)
-                .is_some_and(|known| known.contains_key(number))
-        };
+    fn remember_starts(&self, checkpoints: &Checkpoints, taken: &[Taken]) -> Result<()> {
         let first: Vec<(SilverJob, Checkpoint)> = taken
             .iter()
-            .filter(is_new)
+            .filter(|(index, number, _)| is_first(checkpoints, *index, *number))
             .filter_map(|(index, number, owned)| {
                 let mut checkpoint = Checkpoint::default();
                 checkpoint.advance(*number, owned.next, owned.source_time);
@@ -356,6 +379,12 @@ impl Consuming {
         tracing::info!(partitions = partitions.len(), "partitions given up");
         self.consumer.unassign(partitions)
     }
+}
+
+/// Nothing was ever read of the partition in this epoch.
+fn is_first(checkpoints: &Checkpoints, index: usize, number: i32) -> bool {
+    let known = checkpoints.get(&index);
+    !known.is_some_and(|known| known.contains_key(&number))
 }
 
 /// What may be otherwise in a moment. A topic that is missing is one to wait for: it is its job's end, or that of none, when it

@@ -104,6 +104,13 @@ async fn keys_that_move_to_new_partitions_are_in_order_in_the_next_epoch() {
     kafka::forget_group(&stream.group).await;
     stream.ends("noop");
     assert_eq!(stream.rows().await, rows);
+    // old changes do not come back with the new epoch
+    let replay = |from: &[&str]| stream.project.run(&[&["replay", "notes"], from].concat());
+    let refused = replay(&["--from-start"]).exits(2);
+    let begin = "begin at 0:90,1:0,2:0";
+    assert!(refused.text().contains(begin), "{}", refused.text());
+    replay(&["--from-offset", "0:90,1:0,2:0"]).exits(0);
+    assert_eq!(stream.rows().await, rows);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -141,4 +148,30 @@ async fn a_group_that_kafka_has_forgotten_goes_on_from_the_checkpoint() {
         ended.text()
     );
     assert_eq!((stream.count().await, stream.committed()), (130, 130));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_first_start_that_is_killed_does_not_go_on_at_what_the_group_had_committed_before() {
+    let mut stream = Stream::new("start_emptied", 1).await;
+    // a member that was killed is not waited for
+    let quick = "session.timeout.ms=1500,heartbeat.interval.ms=300";
+    stream.project.set("BULLION_KAFKA_PROPERTIES", quick);
+    stream.topic.insert(0..50);
+    stream.ends("done");
+    for table in [
+        stream.silver("notes_versions"),
+        stream.ops("checkpoints"),
+        stream.ops("topics"),
+    ] {
+        let emptied = stream.engine.ask(&format!("TRUNCATE TABLE {table}")).await;
+        emptied.unwrap();
+    }
+    let environment = [("BULLION_FAILPOINT", "before-commit:1:kill")];
+    let mut ingest = stream.project.start_with(&["ingest"], &environment);
+    assert_eq!(ingest.wait(PATIENCE), 137, "{}", stream.project.log());
+    let silver = stream.silver("notes_versions");
+    let emptied = stream.engine.ask(&format!("TRUNCATE TABLE {silver}")).await;
+    emptied.unwrap();
+    stream.ends("done");
+    assert_eq!((stream.count().await, stream.committed()), (50, 50));
 }
