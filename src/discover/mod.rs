@@ -18,8 +18,9 @@ use crate::catalog::{Source, TableName, silver_job};
 use crate::checkpoint::Checkpoint;
 use crate::config::{Config, DiscoverMode, FirstStart};
 use crate::envelope::{RowShape, Shape};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Kind, Result, Retry};
 use crate::job::{self, SilverJob};
+use crate::lease::Lease;
 use crate::migrate;
 use crate::sink::checkpoints;
 use crate::sink::clickhouse::ClickHouse;
@@ -95,43 +96,50 @@ impl Finder {
                     self.settled.insert(topic);
                 }
                 Some(Shape::Row(row)) => {
-                    found.push(self.found(&topic, &row).await);
-                    self.settled.insert(topic);
+                    let (told, is_settled) = self.found(&topic, &row).await;
+                    found.push(told);
+                    if is_settled {
+                        self.settled.insert(topic);
+                    }
                 }
             }
         }
         Ok(found)
     }
 
-    async fn found(&mut self, topic: &str, row: &RowShape) -> Found {
-        let name = declare::name_of(topic, row, |name| self.is_taken(name));
-        let name = name.unwrap_or_else(|| "NAME".to_owned());
-        let command = command(&name, topic, row);
-        let mut job = None;
+    /// What is told of a topic of rows, and whether that is all: a job that is not made because something does not answer
+    /// now is made at a later look.
+    async fn found(&mut self, topic: &str, row: &RowShape) -> (Found, bool) {
+        let mut found = Found {
+            topic: topic.to_owned(),
+            command: command(&self.name_of(topic, row), topic, row),
+            job: None,
+        };
         if self.config.discover.mode == DiscoverMode::Auto {
-            match self.adopt(&name, topic, row).await {
-                Ok(made) => job = Some(made),
+            match self.adopt(topic, row).await {
+                Ok(job) => {
+                    found.job = Some(job);
+                    return (found, true);
+                }
+                Err(error) if may_pass(error.kind()) => {
+                    tracing::warn!(topic, %error, "a new topic has no job yet, trying again soon");
+                    return (found, false);
+                }
                 Err(error) => tracing::warn!(topic, %error, "no job was made for it"),
             }
         }
-        match &job {
-            Some(job) => tracing::warn!(
-                topic,
-                job = job.name,
-                "a new topic: its job was written to jobs/silver/{}.toml, and it is ingested from its first message",
-                job.name
-            ),
-            None => tracing::warn!(
-                topic,
-                command,
-                "a topic matches discover.topics and no job takes it"
-            ),
-        }
-        Found {
-            topic: topic.to_owned(),
+        let command = &found.command;
+        tracing::warn!(
+            topic,
             command,
-            job,
-        }
+            "a topic matches discover.topics and no job takes it"
+        );
+        (found, true)
+    }
+
+    fn name_of(&self, topic: &str, row: &RowShape) -> String {
+        let name = declare::name_of(topic, row, |name| self.is_taken(name));
+        name.unwrap_or_else(|| "NAME".to_owned())
     }
 
     fn is_taken(&self, name: &str) -> bool {
@@ -142,11 +150,35 @@ impl Finder {
         self.config.jobs.join("silver").join(format!("{name}.toml"))
     }
 
+    /// One process at a time looks at the folder and writes to it, so no two make a job for one topic.
+    async fn adopt(&mut self, topic: &str, row: &RowShape) -> Result<SilverJob> {
+        let target = format!("{}.new-topics", self.config.clickhouse.silver);
+        let lease = Lease::acquire(&self.config.lease, &target, 0).await?;
+        let adopted = match job::silver_of_topic(&self.config, topic) {
+            Ok(mut declared) => match (declared.pop(), declared.is_empty()) {
+                (None, _) => self.make(topic, row).await,
+                (Some(job), true) => {
+                    let name = &job.name;
+                    tracing::warn!(topic, job = name, "a new topic: its job was made meanwhile");
+                    Ok(job)
+                }
+                (Some(_), false) => {
+                    let message = "several jobs were made for it meanwhile";
+                    Err(Error::new(Kind::Mismatch, message).advise("start ingest again"))
+                }
+            },
+            Err(error) => Err(error),
+        };
+        lease.release().await;
+        adopted
+    }
+
     /// The table first, the file last: until the file is there, the next look does all of it again.
-    async fn adopt(&mut self, name: &str, topic: &str, row: &RowShape) -> Result<SilverJob> {
+    async fn make(&mut self, topic: &str, row: &RowShape) -> Result<SilverJob> {
         let text = self.declaration(topic, row).await?;
-        let file = self.file_of(name);
-        let job = job::parse_silver(name, &file, &text)?;
+        let name = self.name_of(topic, row);
+        let file = self.file_of(&name);
+        let job = job::parse_silver(&name, &file, &text)?;
         let names = &self.config.clickhouse;
         for change in migrate::silver::plan(&self.clickhouse, &names.silver, &job).await? {
             self.clickhouse.execute(&change.sql).await?;
@@ -155,7 +187,12 @@ impl Finder {
             self.start_at_first_message(&job).await?;
         }
         write(&file, &text)?;
-        self.names.insert(name.to_owned());
+        tracing::warn!(
+            topic,
+            job = name,
+            "a new topic: its job was written to jobs/silver/{name}.toml, and it is ingested from its first message"
+        );
+        self.names.insert(name);
         Ok(job)
     }
 
@@ -178,6 +215,7 @@ impl Finder {
             };
             match source.table(&name).await {
                 Ok(table) => return Ok(declare::following(&silver_job(&table, topic)?)),
+                Err(error) if may_pass(error.kind()) => return Err(error),
                 Err(error) => {
                     tracing::warn!(topic, %error, "the source database does not tell the columns")
                 }
@@ -251,6 +289,11 @@ impl Finder {
         self.consumer.assign_exactly(&[])?;
         Ok(seen)
     }
+}
+
+/// A server that does not answer now, or another process at the same work.
+fn may_pass(kind: Kind) -> bool {
+    kind == Kind::LeaseHeld || kind.policy().retry != Retry::Never
 }
 
 /// The command that makes the job; what a message says is quoted for a shell.

@@ -20,6 +20,8 @@ pub struct Discovering {
     pub finder: Option<Finder>,
     looking: Option<JoinHandle<Looked>>,
     last: Option<Instant>,
+    /// what is not taken up yet
+    waiting: Vec<Found>,
     /// everything that was found since the start
     pub found: Vec<Found>,
 }
@@ -57,17 +59,13 @@ impl Consuming {
             .map_err(|error| Error::new(Kind::Internal, "a thread panicked").because(error))?;
         self.discovering.finder = Some(finder);
         match found {
-            Ok(found) => {
-                for found in found {
-                    if let Some(job) = &found.job {
-                        self.take_up(job)?;
-                    }
-                    self.discovering.found.push(found);
-                }
-            }
+            Ok(found) => self.discovering.waiting.extend(found),
             Err(error) => {
                 tracing::warn!(%error, "looking for new topics failed, looking again soon")
             }
+        }
+        for found in std::mem::take(&mut self.discovering.waiting) {
+            self.take_up(found)?;
         }
         Ok(())
     }
@@ -90,19 +88,34 @@ impl Consuming {
         self.discovering.looking = Some(looking);
     }
 
-    fn take_up(&mut self, job: &crate::job::SilverJob) -> Result<()> {
-        let preparing = Preparing {
-            config: &self.config,
-            clickhouse: &self.clickhouse,
-            consumer: &self.consumer,
-            evolver: &self.evolver,
-            until_caught_up: self.others.is_some(),
-            no_breaker: false,
-        };
-        let lane = self.runtime.block_on(lane_of(&preparing, job))?;
-        self.lanes.push(lane);
-        self.pace.paused.push(false);
-        let topics = Prepared::topics_of(&self.lanes, &self.consumer);
-        self.consumer.subscribe(topics.iter().map(String::as_str))
+    /// A new topic ends nobody: what is not there to take it up with is waited for.
+    fn take_up(&mut self, found: Found) -> Result<()> {
+        if let Some(job) = &found.job {
+            let preparing = Preparing {
+                config: &self.config,
+                clickhouse: &self.clickhouse,
+                consumer: &self.consumer,
+                evolver: &self.evolver,
+                until_caught_up: self.others.is_some(),
+                no_breaker: false,
+            };
+            match self.runtime.block_on(lane_of(&preparing, job)) {
+                Ok(lane) => self.lanes.push(lane),
+                Err(error) => {
+                    let (job, topic) = (&job.name, &job.topic);
+                    tracing::warn!(job, topic, %error, "a new topic is not ingested yet, trying again soon");
+                    self.discovering.waiting.push(found);
+                    return Ok(());
+                }
+            }
+            self.pace.paused.push(false);
+            let topics = Prepared::topics_of(&self.lanes, &self.consumer);
+            self.consumer.subscribe(topics.iter().map(String::as_str))?;
+        }
+        let known = &mut self.discovering.found;
+        // told before, when no job could be made for it
+        known.retain(|before| before.topic != found.topic);
+        known.push(found);
+        Ok(())
     }
 }

@@ -122,6 +122,23 @@ impl Jobs {
     }
 }
 
+/// The jobs of a topic as their files are now; files with faults are somebody else's to mend.
+pub fn silver_of_topic(config: &Config, topic: &str) -> Result<Vec<SilverJob>> {
+    let mut found = Vec::new();
+    for (name, file) in declarations(&config.jobs.join("silver"), &Faults::default())? {
+        let Ok(text) = read_file(&file) else {
+            continue;
+        };
+        let faults = Faults::default();
+        let document = Document::parse(&file, &text, &faults);
+        let job = silver::read(&name, document.root(&faults), config.mask_key.as_ref());
+        if faults.into_result().is_ok() {
+            found.extend(job.filter(|job| job.topic == topic));
+        }
+    }
+    Ok(found)
+}
+
 /// One silver job from the text of its file, which need not be written yet.
 pub fn parse_silver(name: &str, file: &Path, text: &str) -> Result<SilverJob> {
     let faults = Faults::default();

@@ -1,6 +1,7 @@
 //! Topics that appear are told with the command that makes their job, or taken up from their first message.
 
 use crate::support::kafka::{Topic, change, change_with_schema, key};
+use crate::support::lying_front::{About, Lie, LyingFront};
 use crate::support::{Engine, PATIENCE, Project, Source, wait_for};
 
 /// A project whose configuration looks at these topics, and that has no job yet.
@@ -137,4 +138,80 @@ async fn a_new_table_of_postgres_is_taken_up_as_its_catalog_says() {
     // heartbeats of the connector are no table
     let beats = format!("jobs/silver/{}.toml", source.name);
     assert!(!project.path(&beats).exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_topic_is_taken_up_when_clickhouse_answers_again() {
+    let mut project = project("discover_later", &of_this_run("discover_later"), "auto").await;
+    let front = LyingFront::before(&project.engine);
+    project.set("BULLION_CLICKHOUSE_URL", &front.engine.url);
+    let (code, done) = (999, false);
+    // neither its table can be made at once, nor its topic be compared with what is known of it
+    front.lie(About::Query("CREATE TABLE"), 1, Lie::Refuse { code, done });
+    front.lie(About::Query("topics FINAL"), 1, Lie::Refuse { code, done });
+    let mut ingest = project.start(&["ingest"]);
+    let notes = Topic::create("discover_later.public.notes", 1).await;
+    for id in 0..20 {
+        let value = in_table(&change_with_schema('c', id, "x"), "notes");
+        notes.send(0, Some(&key(id)), Some(value.as_bytes()));
+    }
+    notes.flush();
+    let count = "SELECT count() FROM discover_later_silver.notes";
+    wait_for("the table's rows", PATIENCE, || async {
+        let rows = project.engine.ask(count).await.unwrap_or_default();
+        (rows.trim() == "20").then_some(())
+    })
+    .await;
+    assert!(ingest.is_running(), "{}", project.log());
+    assert_eq!(front.lies().len(), 2);
+    for told in ["has no job yet", "is not ingested yet"] {
+        assert!(project.log().contains(told), "{}", project.log());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_processes_of_one_folder_make_one_job_of_a_new_topic_and_share_it() {
+    let project = project("discover_two", &of_this_run("discover_two"), "auto").await;
+    let seed = Topic::create("seed_of_discover_two", 2).await;
+    let text = format!(
+        "topic = \"{}\"\nkey = [\"id\"]\n[columns]\nid = \"Int64\"\nnote = \"Nullable(String)\"\n",
+        seed.name
+    );
+    project.write("jobs/silver/seed.toml", &text);
+    project.succeed(&["migrate"]);
+    let processes = [0, 1].map(|_| project.start(&["ingest"]));
+    let says = async |words: &str, times: usize| {
+        wait_for(words, PATIENCE, || async {
+            (project.log().matches(words).count() >= times).then_some(())
+        })
+        .await;
+    };
+    // the first has both partitions, then each has one
+    says("partitions assigned", 3).await;
+    let notes = Topic::create("discover_two.public.notes", 2).await;
+    let send = |ids: std::ops::Range<i64>| {
+        for id in ids {
+            let value = in_table(&change_with_schema('c', id, "x"), "notes");
+            let partition = i32::try_from(id % 2).unwrap();
+            notes.send(partition, Some(&key(id)), Some(value.as_bytes()));
+        }
+        notes.flush();
+    };
+    send(0..100);
+    says("its job was written to jobs/silver/notes.toml", 1).await;
+    says("its job was made meanwhile", 1).await;
+    send(100..200);
+    wait_for("all rows in one table", PATIENCE, || async {
+        let count = "SELECT count() FROM discover_two_silver.notes";
+        (project.engine.number(count).await == 200).then_some(())
+    })
+    .await;
+    drop(processes);
+    let mut files: Vec<String> = std::fs::read_dir(project.path("jobs/silver"))
+        .unwrap()
+        .map(|file| file.unwrap().file_name().into_string().unwrap())
+        .collect();
+    files.sort();
+    assert_eq!(files, ["notes.toml", "seed.toml"]);
+    project.succeed(&["check"]);
 }
