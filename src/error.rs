@@ -123,7 +123,7 @@ impl Kind {
             Kind::TooManyRejects => (
                 Never,
                 1,
-                "`bullion dlq list` shows the reasons; correct the job and start again, or let them pass: `ingest --no-breaker`",
+                "`bullion dlq list` shows the reasons; correct the job, start again and `bullion dlq replay`, or let them pass: `ingest --no-breaker`",
             ),
             Kind::Query => (Never, 1, "read the server's message above"),
             Kind::NotFound => (

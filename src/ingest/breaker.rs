@@ -16,6 +16,9 @@ const MOST_REJECTS: u32 = 500;
 pub struct Breaker {
     messages: u32,
     rejects: BTreeMap<&'static str, u32>,
+    /// rows of batches that were written, and rejects that only the write has shown
+    written: u64,
+    late: u64,
     off: bool,
 }
 
@@ -45,6 +48,32 @@ impl Breaker {
         None
     }
 
+    /// Counts a batch whose last fates are known: `late` of so many rows leant on others that are nowhere, and are dead
+    /// letters for this reason. They came as rows, so they are held against rows.
+    pub fn count_late(
+        &mut self,
+        job: &SilverJob,
+        rows: u64,
+        late: u64,
+        reason: &'static str,
+    ) -> Option<Error> {
+        self.written += rows;
+        self.late += late;
+        let (most, window) = (u64::from(MOST_REJECTS), u64::from(WINDOW));
+        let trips = self.late >= most && self.late * window >= self.written * most;
+        if trips && !self.off {
+            let message = format!(
+                "job {}: {} of the last {} rows of topic {} were rejected ({reason})",
+                job.name, self.late, self.written, job.topic
+            );
+            return Some(Error::new(Kind::TooManyRejects, message));
+        }
+        if self.written >= window {
+            (self.written, self.late) = (0, 0);
+        }
+        None
+    }
+
     #[cold]
     fn tripped(&self, job: &SilverJob) -> Option<Error> {
         let rejects: u32 = self.rejects.values().sum();
@@ -64,5 +93,35 @@ impl Breaker {
             counted.join(", ")
         );
         Some(Error::new(Kind::TooManyRejects, message))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::job::parse_silver;
+
+    #[test]
+    fn rejects_that_only_the_write_has_shown_trip_it_where_they_are_most_rows() {
+        let text = "topic = \"t\"\nkey = [\"id\"]\n[columns]\nid = \"Int64\"\n";
+        let job = parse_silver("t", Path::new("t.toml"), text).unwrap();
+        let mut breaker = Breaker::default();
+        let mut late = |rows, late| breaker.count_late(&job, rows, late, "toast_placeholder");
+        // a few of very many, however many they are
+        assert!(late(1_000_000, 600).is_none());
+        assert!(late(600, 400).is_none());
+        let error = late(200, 150).unwrap();
+        assert_eq!(error.kind(), Kind::TooManyRejects);
+        assert!(
+            error.to_string().contains("550 of the last 800 rows"),
+            "{error}"
+        );
+        let mut off = Breaker::off();
+        assert!(
+            off.count_late(&job, 1_000, 1_000, "toast_placeholder")
+                .is_none()
+        );
     }
 }

@@ -17,6 +17,8 @@ use crate::source::{Kept, RawMessage};
 /// A lane that waits for its table.
 pub struct Evolving {
     drift: Drift,
+    /// partition and offset of the message that asked for it; it may be somebody else's meanwhile
+    asked_by: (i32, i64),
     /// the message that asked for it, and what had been received behind it
     kept: VecDeque<Kept>,
     bytes: usize,
@@ -27,6 +29,7 @@ impl Evolving {
     pub fn new(drift: Drift, message: &RawMessage<'_>) -> Evolving {
         let mut evolving = Evolving {
             drift,
+            asked_by: (message.partition(), message.offset()),
             kept: VecDeque::new(),
             bytes: 0,
             settling: None,
@@ -60,6 +63,7 @@ impl Consuming {
             let Some(lane) = self.lanes.get_mut(index) else {
                 continue;
             };
+            lane.target.set_held_up(lane.is_keeping());
             if lane.evolving.is_some() && lane.has_gathered() {
                 if !lane.is_blocked() {
                     lane.hand_over(index, &self.runtime, &self.landing);
@@ -140,7 +144,9 @@ impl Lane {
         }
         let now = Instant::now();
         for kept in evolving.kept {
-            self.take_or_evolve(&kept.message(), now, !std::mem::take(&mut at_fault));
+            let message = kept.message();
+            let asked = evolving.asked_by == (message.partition(), message.offset());
+            self.take_or_evolve(&message, now, !(at_fault && asked));
         }
     }
 
@@ -197,5 +203,54 @@ impl Lane {
             events.extend(record::seen(&self.target.job, self.decoder.sources()));
         }
         events
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::path::Path;
+
+    use super::*;
+    use crate::config::Config;
+    use crate::envelope::Sources;
+    use crate::ingest::Target;
+    use crate::job::parse_silver;
+    use crate::sink::clickhouse::ClickHouse;
+
+    fn lane() -> Lane {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("bullion.toml");
+        std::fs::write(&file, "").unwrap();
+        let config = Config::load_from(Some(&file), &BTreeMap::new()).unwrap();
+        let text = "topic = \"t\"\nkey = [\"id\"]\n[policy]\nnew_column = \"add\"\n[columns]\nid = \"Int64\"\n";
+        let job = parse_silver("t", Path::new("t.toml"), text).unwrap();
+        let clickhouse = ClickHouse::new(&config.clickhouse).unwrap();
+        let target = Target::new(job, clickhouse, "silver", "ops");
+        Lane::new(target, Sources::default(), 1 << 20)
+    }
+
+    #[test]
+    fn what_a_message_of_a_partition_that_is_gone_asked_for_is_nobody_elses_fault() {
+        let of_partition = |partition| Kept {
+            partition,
+            offset: 5,
+            key: Some(br#"{"id":1}"#.to_vec()),
+            value: Some(br#"{"before":null,"after":{"id":1,"new":"x"},"op":"c"}"#.to_vec()),
+            timestamp: None,
+            headers: Vec::new(),
+        };
+        let (mut lane, now) = (lane(), Instant::now());
+        for partition in [0, 1] {
+            lane.take(&of_partition(partition).message(), now);
+        }
+        lane.forget(0);
+        lane.go_on(Ok(Settled::Unchanged(Vec::new())));
+        // it has not been asked for this one yet
+        assert!(lane.evolving.is_some());
+        assert_eq!(lane.counters.rejects.len(), 0);
+        lane.go_on(Ok(Settled::Unchanged(Vec::new())));
+        assert!(lane.evolving.is_none());
+        assert_eq!(lane.counters.rejects.values().sum::<u64>(), 1);
     }
 }

@@ -32,6 +32,8 @@ pub use turn::Turn;
 pub const PATIENCE: Duration = Duration::from_secs(120);
 /// … and this is how often it is looked for.
 const ASK_AGAIN: Duration = Duration::from_millis(200);
+/// A round that takes longer waits for ClickHouse, as the rows do that it looks for: no more than this of it counts.
+const LONGEST_ROUND: Duration = Duration::from_secs(2);
 
 /// What a batch that keeps is made of, until nothing of it is left to write.
 struct Keeping<'a> {
@@ -53,13 +55,11 @@ pub async fn write(
 ) -> Result<Written> {
     turn.wait().await?;
     let (mut keeping, mut ready) = Keeping::new(target, rows, letters, turn.number).await?;
-    let since = Instant::now();
+    let mut waited = Waited::default();
     loop {
+        let began = Instant::now();
         let left = keeping
-            .round(
-                std::mem::take(&mut ready),
-                since.elapsed() >= target.patience,
-            )
+            .round(std::mem::take(&mut ready), waited.0 >= target.patience)
             .await?;
         keeping.reduce_to(&left);
         keeping.await_keys();
@@ -69,6 +69,20 @@ pub async fn write(
         }
         parked(keeping.rows.bytes());
         tokio::time::sleep(ASK_AGAIN).await;
+        waited.round(began.elapsed(), target.is_held_up());
+    }
+}
+
+/// How long rows have waited while those they wait for could have come.
+#[derive(Default)]
+struct Waited(Duration);
+
+impl Waited {
+    /// `held_up`: nothing of the job was decoded meanwhile.
+    fn round(&mut self, took: Duration, held_up: bool) {
+        if !held_up {
+            self.0 += took.min(LONGEST_ROUND);
+        }
     }
 }
 

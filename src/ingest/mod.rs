@@ -136,7 +136,7 @@ pub async fn run(
         first_start: config.kafka.first_start,
         group: config.kafka.group.clone(),
         budget: budget::rows(config.memory_budget),
-        clickhouse: prepared.clickhouse,
+        clickhouse: prepared.clickhouse.answering_in_time(),
         ops: config.clickhouse.ops.clone(),
         runtime: tokio::runtime::Handle::current(),
         landed,

@@ -33,7 +33,8 @@ pub struct Prepared {
 pub async fn prepare(config: &Config, request: &Request) -> Result<Prepared> {
     let clickhouse = ClickHouse::connect(&config.clickhouse).await?;
     let consumer = Consumer::connect(&config.kafka)?;
-    let evolver = Evolver::new(config, &clickhouse);
+    let in_time = clickhouse.answering_in_time();
+    let evolver = Evolver::new(config, &in_time);
     let archiving = match &config.archive {
         Some(settings) => {
             let most = budget::archive(config.memory_budget);
@@ -43,7 +44,7 @@ pub async fn prepare(config: &Config, request: &Request) -> Result<Prepared> {
     };
     let mut discovering = Discovering::default();
     if let Some(declared) = &request.discover {
-        discovering.finder = Finder::new(config, &clickhouse, declared)?;
+        discovering.finder = Finder::new(config, &in_time, declared)?;
         discovering.begin().await?;
     }
     let preparing = Preparing {
@@ -110,7 +111,8 @@ pub async fn lane_of(preparing: &Preparing<'_>, declared: &SilverJob) -> Result<
         Ok(ready) => (ready.job, ready.sources, Ok(ready.identity)),
         Err(error) => (declared.clone(), Sources::default(), Err(error)),
     };
-    let target = Target::new(job, (*clickhouse).clone(), &names.silver, &names.ops);
+    let in_time = clickhouse.answering_in_time();
+    let target = Target::new(job, in_time, &names.silver, &names.ops);
     let mut lane = Lane::new(target, sources, budget::batch(config.memory_budget));
     if preparing.no_breaker {
         lane.breaker = Breaker::off();

@@ -1,6 +1,7 @@
 //! Makes one batch durable: dead letters first, then the rows as one sorted block, tried again as the error's kind says.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -9,7 +10,7 @@ use bytes::Bytes;
 use super::keep::{self, Turn};
 use crate::batch::{Batch, DeadLetter};
 use crate::column::{Block, Rows};
-use crate::error::{Context, Error, Kind, Result, Retry};
+use crate::error::{Error, Kind, Result, Retry};
 use crate::failpoint::{self, Point};
 use crate::job::SilverJob;
 use crate::migrate::silver::{qualified, table_name};
@@ -35,6 +36,8 @@ pub struct Target {
     touches: Touches,
     /// rows that are still to come
     awaited: Arc<Mutex<Awaited>>,
+    /// messages of the job are kept undecoded, so what rows wait for cannot come
+    held_up: Arc<AtomicBool>,
     /// how long rows wait for what other partitions hold
     pub(super) patience: Duration,
 }
@@ -44,6 +47,8 @@ pub struct Target {
 pub struct Written {
     /// rows after the collapse per key
     pub rows: usize,
+    /// the same before the collapse
+    pub taken: usize,
     /// partition and offset of rows that leant on others which are nowhere: dead letters
     pub rejected: Vec<(i32, i64)>,
 }
@@ -57,6 +62,7 @@ impl Target {
             job,
             clickhouse,
             awaited: Arc::default(),
+            held_up: Arc::default(),
             patience: keep::PATIENCE,
         }
     }
@@ -79,6 +85,7 @@ impl Target {
             table: self.table.clone(),
             touches: self.touches.clone(),
             awaited: Arc::clone(&self.awaited),
+            held_up: Arc::clone(&self.held_up),
             patience: self.patience,
         })
     }
@@ -94,6 +101,14 @@ impl Target {
         let mut awaited = self.awaited.lock().unwrap_or_else(PoisonError::into_inner);
         awaited.retain(|(_, batch)| *batch != number);
         awaited.extend(keys.into_iter().map(|key| (key, number)));
+    }
+
+    pub(super) fn set_held_up(&self, held_up: bool) {
+        self.held_up.store(held_up, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_held_up(&self) -> bool {
+        self.held_up.load(Ordering::Relaxed)
     }
 
     /// Returns when the batch is durable, or when a person has to act. Waits for a lost ClickHouse for ever:
@@ -123,7 +138,9 @@ impl Target {
         }
         drop(dead_letters);
         let earlier = rows.take_earlier();
-        let written = self.write_rows(rows, doubted, turn, parked).await?;
+        let taken = rows.len();
+        let mut written = self.write_rows(rows, doubted, turn, parked).await?;
+        written.taken = taken;
         patiently(&self.job.name, || self.touches.touch(&earlier)).await?;
         Ok(written)
     }
@@ -148,10 +165,30 @@ impl Target {
         Ok(written)
     }
 
+    /// What is too large for ClickHouse's memory goes in halves, down to single letters.
     pub(super) async fn write_dead_letters(&self, letters: &[DeadLetter]) -> Result<()> {
-        let write = || dead_letters::write(&self.clickhouse, &self.ops, &self.job, letters);
-        let written = patiently(&self.job.name, write).await;
-        written.context("write dead letters")
+        let mut waiting = vec![letters];
+        let mut tries = Tries::new(&self.job.name);
+        while let Some(letters) = waiting.pop() {
+            let written = dead_letters::write(&self.clickhouse, &self.ops, &self.job, letters);
+            let Err(error) = written.await else {
+                tries = Tries::new(&self.job.name);
+                continue;
+            };
+            match error.kind().policy().retry {
+                Retry::Never => return Err(error.context("write dead letters")),
+                Retry::Halve if letters.len() > 1 => {
+                    tracing::warn!(job = self.job.name, letters = letters.len(), %error, "dead letters are too large, halving them");
+                    let (first, second) = letters.split_at(letters.len() / 2);
+                    waiting.extend([second, first]);
+                }
+                Retry::Backoff | Retry::SlowDown | Retry::Halve => {
+                    tries.pause(&error).await;
+                    waiting.push(letters);
+                }
+            }
+        }
+        Ok(())
     }
 
     /// A block that is too large for ClickHouse's memory goes in halves, down to single rows.

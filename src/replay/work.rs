@@ -158,11 +158,13 @@ impl Work {
             .map_err(|error| Error::new(Kind::Internal, "a write panicked").because(error))??;
         self.replayed.written += written.rows as u64;
         let rejected = written.rejected.len() as u64;
+        let reason = Reason::ToastPlaceholder.as_str();
         if rejected > 0 {
             self.replayed.rows = self.replayed.rows.saturating_sub(rejected);
-            let reason = Reason::ToastPlaceholder.as_str();
             *self.replayed.rejects.entry(reason).or_default() += rejected;
         }
-        Ok(())
+        let (job, rows) = (&self.target.job, written.taken as u64);
+        let tripped = self.breaker.count_late(job, rows, rejected, reason);
+        tripped.map_or(Ok(()), Err)
     }
 }

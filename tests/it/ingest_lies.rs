@@ -222,3 +222,41 @@ async fn where_partitions_start_is_asked_until_clickhouse_tells_it() {
     );
     assert_eq!((stream.count().await, stream.committed()), (10, 10));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn dead_letters_too_large_for_memory_go_in_halves() {
+    let (stream, front) = lied_to("lies_letters_memory").await;
+    let code = 241;
+    front.lie(
+        About::Insert("dead_letters"),
+        1,
+        Lie::Refuse { code, done: false },
+    );
+    (0..4).for_each(|_| stream.topic.send(0, None, Some(b"garbage")));
+    stream.topic.flush();
+    let ended = stream.ends("done");
+    let halving = "dead letters are too large, halving them job=\"notes\" letters=4";
+    assert!(ended.text().contains(halving), "{}", ended.text());
+    let sql = format!("SELECT count() FROM {} FINAL", stream.ops("dead_letters"));
+    assert_eq!(stream.engine.rows(&sql).await, ["4"]);
+    assert_eq!(stream.committed(), 4);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_look_up_that_hangs_is_given_up_and_asked_again() {
+    let (stream, front) = lied_to("lies_look_up").await;
+    stream.declare("notes", &stream.topic, "[policy]\ntoast = \"keep\"");
+    stream.topic.change('c', 1, "a");
+    stream.topic.flush();
+    stream.ends("done");
+    stream.topic.change('u', 1, "__debezium_unavailable_value");
+    stream.topic.flush();
+    // what silver holds of the key
+    front.lie(About::Query("_tx_id"), 1, Lie::Hang);
+    let ended = stream.ends("done");
+    assert_eq!(front.lies(), [Lie::Hang]);
+    let asked_again = "did not answer in time";
+    assert!(ended.text().contains(asked_again), "{}", ended.text());
+    assert_eq!(stream.rows().await, ["1\ta"]);
+    assert_eq!(stream.committed(), 2);
+}

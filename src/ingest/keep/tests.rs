@@ -1,8 +1,10 @@
 //! What rows lean on, told in messages: the decoder's rows, what silver holds, and the decision.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::time::Duration;
 
 use super::decide::{Case, Deciding, Found, Known};
+use super::{PATIENCE, Waited};
 use crate::batch::{Batch, DeadLetter};
 use crate::column::{key_bytes, version};
 use crate::config::Config;
@@ -283,4 +285,15 @@ fn a_delete_that_has_nothing_to_take_along_is_still_a_delete_and_no_create_takes
     scene.silver(1, 2, true, None);
     scene.moved(4, 'c', 2, UNSENT, 200, &[OLD]);
     assert_eq!(scene.told(), ["2: reject 4 big"]);
+}
+
+#[test]
+fn a_lost_clickhouse_and_a_table_that_is_changed_do_not_use_up_patience() {
+    let seconds = Duration::from_secs;
+    let mut waited = Waited::default();
+    waited.round(seconds(300), false);
+    waited.round(seconds(300), true);
+    assert!(waited.0 < seconds(5), "{:?}", waited.0);
+    (0..120).for_each(|_| waited.round(seconds(1), false));
+    assert!(waited.0 >= PATIENCE);
 }

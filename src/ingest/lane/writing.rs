@@ -91,10 +91,10 @@ impl Lane {
         };
         match result {
             Ok(written) => {
+                let reason = Reason::ToastPlaceholder.as_str();
                 if !written.rejected.is_empty() {
                     let rejected = written.rejected.len() as u64;
                     self.counters.rows = self.counters.rows.saturating_sub(rejected);
-                    let reason = Reason::ToastPlaceholder.as_str();
                     *self.counters.rejects.entry(reason).or_default() += rejected;
                     tracing::warn!(
                         job = self.target.job.name,
@@ -103,9 +103,18 @@ impl Lane {
                         "nothing to keep: the rows before them are not in silver; they stay in ops.dead_letters"
                     );
                 }
-                self.in_flight.durable(id);
                 self.counters.written += written.rows as u64;
                 self.counters.inserts += u64::from(written.rows > 0);
+                let (rows, late) = (written.taken as u64, written.rejected.len() as u64);
+                let job = &self.target.job;
+                match self.breaker.count_late(job, rows, late, reason) {
+                    Some(error) if self.failed.is_none() => {
+                        // the corrected job reads it again
+                        self.in_flight.failed(id);
+                        self.fail(error);
+                    }
+                    _ => self.in_flight.durable(id),
+                }
             }
             Err(error) => {
                 self.in_flight.failed(id);
