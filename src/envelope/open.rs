@@ -87,9 +87,12 @@ impl Shapes {
         is_utf8(bytes)?;
         let start = cursor;
         if cursor.eat(b'{') && cursor.peek() == Some(b'"') {
-            match cursor.key()?.raw {
-                b"schema" => return self.wrapped(cursor, bytes, plan, part),
-                b"payload" => {
+            let name = cursor.key()?.raw;
+            // a key column may be called so: its value is neither an object nor null
+            let wraps = matches!(cursor.peek(), Some(b'{' | b'n'));
+            match name {
+                b"schema" if wraps => return self.wrapped(cursor, bytes, plan, part),
+                b"payload" if wraps => {
                     let payload = cursor;
                     cursor.skip()?;
                     let known = match cursor.more(b'}')? {

@@ -18,6 +18,8 @@ price = "Nullable(Decimal(10, 2))"
 day = { type = "Nullable(Date32)", from = "days" }
 at = { type = "Nullable(DateTime64(6, 'UTC'))", from = "micros" }
 tags = "Array(String)"
+later = "Nullable(DateTime64(6, 'UTC'))"
+raw = { type = "Nullable(String)", from = "base64" }
 "#;
 
 /// A row of the job's table with one field replaced.
@@ -30,6 +32,8 @@ fn row(field: &str, value: &str) -> String {
         ("day", "null"),
         ("at", "null"),
         ("tags", "[]"),
+        ("later", "null"),
+        ("raw", "null"),
     ];
     for known in fields.iter_mut().filter(|known| known.0 == field) {
         known.1 = value;
@@ -146,6 +150,25 @@ fn every_bad_message() -> Vec<Bad> {
         bad("bad_value", "note", with("note", "5")),
         bad("unknown_column", "extra", with("tags", r#"[],"extra":1"#)),
         bad("missing_column", "tags", good.replace(",\"tags\":[]", "")),
+        bad("unit_unknown", "later", with("later", "1700000000000000")),
+        bad("duplicate_field", "", op("\"op\":\"u\",\"op\":\"u\"")),
+        keyed(
+            "duplicate_field",
+            "id",
+            Some(r#"{"id":7,"id":7}"#),
+            Some(&good),
+        ),
+        bad(
+            "toast_placeholder",
+            "tags",
+            with("tags", r#"["__debezium_unavailable_value"]"#),
+        ),
+        // the same, in base64
+        bad(
+            "toast_placeholder",
+            "raw",
+            with("raw", r#""X19kZWJleml1bV91bmF2YWlsYWJsZV92YWx1ZQ==""#),
+        ),
     ]
 }
 

@@ -2,7 +2,7 @@
 
 mod odd_bytes;
 
-use super::{job, message, tell, told};
+use super::{columns, job, message, tell, told};
 use crate::column::Rows;
 use crate::envelope::{Decoder, Fate, Headers, LARGEST_MESSAGE, Message};
 use crate::job::Encoding::Plain;
@@ -267,7 +267,24 @@ fn the_source_block_is_diagnostic_whatever_it_holds() {
             r#"row: {"id":1,"name":"x"}"#,
             "{source}"
         );
+        let nothing = r#"{"_lsn":null,"_source_time":null,"_tx_id":null}"#;
+        assert_eq!(told_of_source(&job, &value), nothing, "{source}");
     }
+    let value = r#"{"after":{"id":1,"name":"x"},"source":{"lsn":23911624,"txId":-5,"ts_ms":null},"op":"r"}"#;
+    let known = r#"{"_lsn":23911624,"_source_time":null,"_tx_id":-5}"#;
+    assert_eq!(told_of_source(&job, value), known);
+}
+
+/// The diagnostic columns of the row that the value becomes.
+fn told_of_source(job: &SilverJob, value: &str) -> String {
+    let (mut decoder, mut rows) = (Decoder::new(job), Rows::new(job));
+    let message = message(7, KEY.map(str::as_bytes), Some(value.as_bytes()));
+    let fate = decoder.decode(&message, &mut rows);
+    assert!(matches!(fate, Fate::Row), "{fate:?}");
+    let mut row: serde_json::Map<String, serde_json::Value> =
+        serde_json::from_str(&rows.show(0)).unwrap();
+    row.retain(|name, _| ["_lsn", "_tx_id", "_source_time"].contains(&name.as_str()));
+    serde_json::Value::Object(row).to_string()
 }
 
 #[test]
@@ -391,4 +408,18 @@ fn a_topic_of_several_tables_is_read_table_by_table() {
     job.exclude = vec!["__dbz__physicalTableIdentifier".to_owned()];
     assert_eq!(super::told(&job, marked, Some(&of("orders", "c"))), row);
     assert_eq!(super::told(&job, marked, Some(&of("orders", "d"))), deleted);
+}
+
+#[test]
+fn a_key_column_may_be_called_schema_or_payload() {
+    for first in ["schema", "payload"] {
+        let job = columns(&[first, "id"], &[(first, "String"), ("id", "Int64")]);
+        let key = format!(r#"{{"{first}":"public","id":1}}"#);
+        let row = format!(r#"{{"id":1,"{first}":"public"}}"#);
+        let value = format!(r#"{{"before":null,"after":{key},"op":"c"}}"#);
+        assert_eq!(told(&job, Some(&key), Some(&value)), format!("row: {row}"));
+        assert_eq!(told(&job, Some(&key), None), format!("delete: {row}"));
+        let wrapped = format!(r#"{{"schema":{{"type":"struct","fields":[]}},"payload":{key}}}"#);
+        assert_eq!(told(&job, Some(&wrapped), None), format!("delete: {row}"));
+    }
 }
