@@ -41,7 +41,7 @@ async fn outlives_a_storm(name: &str, properties: [&str; 2]) {
     stream
         .project
         .set("BULLION_KAFKA_PROPERTIES", properties[1]);
-    let mut sent = 0;
+    let (mut sent, mut held) = (0, 0);
     for round in 0..3 {
         let mut guest = stream.project.start(&["ingest"]);
         for half in 0..2 {
@@ -58,8 +58,17 @@ async fn outlives_a_storm(name: &str, properties: [&str; 2]) {
         }
         guest.signal("TERM");
         assert_eq!(guest.wait(PATIENCE), 143, "{name}");
-        let held = stream.count().await;
-        assert!(held > 0, "{name}: no progress in round {round}");
+        let before = held;
+        wait_for(
+            &format!("{name}: progress in round {round}"),
+            PATIENCE,
+            || async {
+                let now = stream.count().await;
+                (now > before).then_some(now)
+            },
+        )
+        .await;
+        held = stream.count().await;
     }
     holds(&stream, sent).await;
     wait_for("the last commit", PATIENCE, || async {

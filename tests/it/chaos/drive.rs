@@ -69,6 +69,8 @@ struct Stage {
     kafka: Proxy,
     clickhouse: Proxy,
     members: Vec<Option<Running>>,
+    /// of each member's latest process
+    logs: Vec<String>,
     folder: PathBuf,
     watch: Commits,
     happened: Happened,
@@ -101,6 +103,7 @@ impl Stage {
         Stage {
             group: schedule.group,
             members: (0..MEMBERS).map(|_| None).collect(),
+            logs: (0..MEMBERS).map(|_| String::new()).collect(),
             happened: Happened::default(),
             stream,
             front,
@@ -212,14 +215,17 @@ impl Stage {
             ("BULLION_KAFKA_PROPERTIES", properties.as_str()),
             ("BULLION_FAILPOINT", failpoint.unwrap_or_default()),
         ];
-        let process = self.stream.project.start_with(&["ingest"], &environment);
+        let log = format!("log-{:04}", self.happened.starts);
+        let project = &self.stream.project;
+        let process = project.start_telling(&log, &["ingest"], &environment);
         *self.member(number) = Some(process);
+        self.logs[usize::try_from(number).unwrap()] = log;
     }
 
     /// A process that was killed at its fail point leaves its place, and so does one that found Kafka or ClickHouse lost when
-    /// it started: exit code 1, try again. No other end is right.
+    /// it started: exit code 1, try again. No other end is right, nor this one of a process that had begun to read.
     fn bury(&mut self) -> Result<(), String> {
-        for place in &mut self.members {
+        for (place, log) in self.members.iter_mut().zip(&self.logs) {
             let Some(process) = place else { continue };
             if process.is_running() {
                 continue;
@@ -227,7 +233,9 @@ impl Stage {
             let exit = process.wait(Duration::ZERO);
             *place = None;
             self.happened.kills += usize::from(exit == 137);
-            if !matches!(exit, 137 | 1) {
+            let log = std::fs::read_to_string(self.stream.project.path(log)).unwrap();
+            let began = log.contains("partitions assigned");
+            if !(exit == 137 || (exit == 1 && !began)) {
                 return Err(format!("a process ended by itself with {exit}"));
             }
         }

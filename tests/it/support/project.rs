@@ -103,10 +103,20 @@ impl Project {
 
     /// The same, with these variables for this process alone.
     pub fn start_with(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Running {
+        self.start_telling("log", arguments, environment)
+    }
+
+    /// The same, with a log of its own.
+    pub fn start_telling(
+        &self,
+        log: &str,
+        arguments: &[&str],
+        environment: &[(&str, &str)],
+    ) -> Running {
         let log = std::fs::File::options()
             .append(true)
             .create(true)
-            .open(self.path("log"))
+            .open(self.path(log))
             .unwrap();
         let mut command = self.command(arguments);
         command.envs(environment.iter().copied());
@@ -114,8 +124,21 @@ impl Project {
         Running(child)
     }
 
+    /// What all of them have told.
     pub fn log(&self) -> String {
-        std::fs::read_to_string(self.path("log")).unwrap_or_default()
+        let files = std::fs::read_dir(self.folder.path()).unwrap();
+        let mut logs: Vec<PathBuf> = files
+            .map(|file| file.unwrap().path())
+            .filter(|file| {
+                file.file_name()
+                    .unwrap()
+                    .to_string_lossy()
+                    .starts_with("log")
+            })
+            .collect();
+        logs.sort();
+        let read = |log: &PathBuf| std::fs::read_to_string(log).unwrap_or_default();
+        logs.iter().map(read).collect()
     }
 
     /// Database of a layer: `silver`, `gold` or `ops`.
