@@ -15,6 +15,13 @@ use crate::tls::{self, Distrust};
 /// An answer is a few kilobytes from memory; whoever needs longer is asked again.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+/// A follower of the registry may learn of a schema after the producer's first message with it. Who garbles ids waits so long
+/// for each of them.
+const UNKNOWN_AGAIN: [Duration; 3] = [
+    Duration::from_millis(200),
+    Duration::from_secs(1),
+    Duration::from_secs(3),
+];
 /// What Confluent's interface calls a missing type: its first and default one.
 const AVRO: &str = "AVRO";
 
@@ -63,7 +70,15 @@ impl Registry {
 
     /// The schema of this id; nothing where the registry has none, or none that is Avro and can be read.
     pub async fn schema(&self, id: u32) -> Result<Option<Schema>> {
-        let text = match self.ask(id).await? {
+        let mut answer = self.ask(id).await?;
+        for pause in UNKNOWN_AGAIN {
+            if answer.is_some() {
+                break;
+            }
+            tokio::time::sleep(pause).await;
+            answer = self.ask(id).await?;
+        }
+        let text = match answer {
             None => "the registry has no such schema".to_owned(),
             Some(answer) => match answer.kind.as_deref().unwrap_or(AVRO) {
                 AVRO => match Schema::parse(&answer.schema) {
@@ -160,4 +175,47 @@ pub fn needed(job: &str) -> Error {
     let message = format!("job {job} reads Avro, and no schema registry is configured");
     Error::new(Kind::Config, message)
         .advise("set `registry.url` in bullion.toml or BULLION_REGISTRY_URL")
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_schema_that_a_follower_learns_of_late_is_found() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let config = config::Registry {
+            url: Some(format!("http://{}", listener.local_addr().unwrap())),
+            user: None,
+            password: None,
+            ca_file: None,
+        };
+        let answers = [
+            (
+                "404 Not Found",
+                r#"{"error_code":40403,"message":"Schema not found"}"#,
+            ),
+            (
+                "200 OK",
+                r#"{"schema":"{\"type\":\"record\",\"name\":\"r\",\"fields\":[]}"}"#,
+            ),
+        ];
+        let answering = tokio::spawn(async move {
+            for (status, body) in answers {
+                let (mut client, _) = listener.accept().await.unwrap();
+                let _ = client.read(&mut [0; 4096]).await;
+                let length = body.len();
+                let answer = format!(
+                    "HTTP/1.1 {status}\r\ncontent-type: application/json\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}"
+                );
+                client.write_all(answer.as_bytes()).await.unwrap();
+            }
+        });
+        let registry = Registry::new(&config).unwrap().unwrap();
+        assert!(registry.schema(7).await.unwrap().is_some());
+        answering.await.unwrap();
+    }
 }
