@@ -126,6 +126,9 @@ impl Replay {
         let count = i32::try_from(identity.partitions).unwrap_or(i32::MAX);
         let partitions: Vec<Partition> = (0..count).map(partition).collect();
         let plan = plan::of_topic(&consumer, &job, &partitions, from, until)?;
+        let group = &config.kafka.group;
+        let starts = sink::checkpoints::epoch_starts(clickhouse, &names.ops, group, &job).await?;
+        plan.check_epoch(&job, &starts)?;
         let feed = Feed::Kafka(consumer);
         Ok(Replay { job, feed, plan })
     }

@@ -53,6 +53,35 @@ impl Plan {
         let length = |range: &Range| u64::try_from(range.to - range.from).unwrap_or(0);
         self.ranges.iter().map(length).sum()
     }
+
+    /// Refuses messages that were read in an earlier epoch: in this one their rows would win over later changes of keys
+    /// that have moved to other partitions since.
+    pub(super) fn check_epoch(&self, job: &SilverJob, starts: &Offsets) -> Result<()> {
+        let start = |range: &Range| starts.get(&range.partition).copied().unwrap_or(range.low);
+        let mut ranges = self.ranges.iter();
+        let Some(early) = ranges.find(|range| range.from < start(range) && range.from < range.to)
+        else {
+            return Ok(());
+        };
+        let begin: Vec<String> = self
+            .ranges
+            .iter()
+            .map(|range| format!("{}:{}", range.partition, range.from.max(start(range))))
+            .collect();
+        let message = format!(
+            "job {}: {}/{}: messages from offset {} to {} were read in an earlier epoch than {}, and would win over later changes",
+            job.name,
+            job.topic,
+            early.partition,
+            early.from,
+            start(early),
+            job.epoch
+        );
+        Err(Error::new(Kind::Mismatch, message).advise(format!(
+            "begin at {}; what is older comes from the source: `bullion verify --repair`, `bullion resync`",
+            begin.join(",")
+        )))
+    }
 }
 
 /// What there is of one partition.
@@ -190,4 +219,41 @@ fn at(consumer: &Consumer, partitions: &[Partition], millis: i64) -> Result<Offs
     let known = found.into_iter();
     let known = known.filter_map(|found| Some((found.partition.number, found.offset?)));
     Ok(known.collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::job::parse_silver;
+
+    #[test]
+    fn messages_of_an_earlier_epoch_are_refused_with_where_to_begin() {
+        let text = "topic = \"t\"\nkey = [\"id\"]\nepoch = 2\n[columns]\nid = \"Int64\"\n";
+        let job = parse_silver("t", Path::new("t.toml"), text).unwrap();
+        let plan = |from: [i64; 2], to: i64| Plan {
+            ranges: (0..2)
+                .zip(from)
+                .map(|(partition, from)| Range {
+                    partition,
+                    from,
+                    to,
+                    low: 0,
+                })
+                .collect(),
+            holes: Vec::new(),
+        };
+        let starts = Offsets::from([(0, 90)]);
+        plan([90, 0], 100).check_epoch(&job, &starts).unwrap();
+        // nothing is read of it
+        plan([50, 50], 50).check_epoch(&job, &starts).unwrap();
+        let refused = plan([89, 4], 100).check_epoch(&job, &starts).unwrap_err();
+        assert!(
+            refused
+                .to_string()
+                .contains("t/0: messages from offset 89 to 90")
+        );
+        assert!(refused.advice().starts_with("begin at 0:90,1:4;"));
+    }
 }

@@ -132,7 +132,9 @@ pub async fn check_identity(
                 same && !topic.topic_id.is_empty() && topic.partitions < found.partitions
             };
             if let Some(before) = known.last().filter(grown) {
-                clickhouse.execute(&go_on(ops, job, before.epoch)).await?;
+                for sql in go_on(ops, job, before.epoch) {
+                    clickhouse.execute(&sql).await?;
+                }
             }
             let topic = Topic {
                 topic: job.topic.clone(),
@@ -147,17 +149,52 @@ pub async fn check_identity(
 }
 
 /// A topic with more partitions than before: the old ones go on where they are, in the new epoch, and are not read again. So
-/// whatever was read before the keys moved loses against what comes after, in whichever partition.
-fn go_on(ops: &str, job: &SilverJob, before: u8) -> String {
-    format!(
+/// whatever was read before the keys moved loses against what comes after, in whichever partition. Where that was is kept
+/// first: read again below it, old changes would have the new epoch.
+fn go_on(ops: &str, job: &SilverJob, before: u8) -> [String; 2] {
+    let (ops, epoch, topic) = (quote(ops), job.epoch, literal(&job.topic));
+    let known = format!(
+        "FROM {ops}.checkpoints FINAL WHERE topic = {topic} AND bitShiftRight(version, 56) = {before}"
+    );
+    let starts = format!(
+        "INSERT INTO {ops}.epoch_starts (`group`, topic, epoch, partition, start_offset) \
+         SELECT `group`, topic, {epoch}, partition, next_offset {known}"
+    );
+    let checkpoints = format!(
         "INSERT INTO {ops}.checkpoints (`group`, topic, partition, next_offset, source_time, version) \
          SELECT `group`, topic, partition, next_offset, source_time, \
-         bitOr(bitShiftLeft(toUInt64({epoch}), 56), toUInt64(next_offset)) \
-         FROM {ops}.checkpoints FINAL WHERE topic = {topic} AND bitShiftRight(version, 56) = {before}",
-        ops = quote(ops),
-        epoch = job.epoch,
-        topic = literal(&job.topic)
-    )
+         bitOr(bitShiftLeft(toUInt64({epoch}), 56), toUInt64(next_offset)) {known}"
+    );
+    [starts, checkpoints]
+}
+
+#[derive(Row, Deserialize)]
+struct Start {
+    partition: i32,
+    start_offset: i64,
+}
+
+/// Where the job's epoch begins in partitions that were there before it; nothing in those that are read from their begin.
+pub async fn epoch_starts(
+    clickhouse: &ClickHouse,
+    ops: &str,
+    group: &str,
+    job: &SilverJob,
+) -> Result<BTreeMap<i32, i64>> {
+    let sql = format!(
+        "SELECT partition, start_offset FROM {}.epoch_starts FINAL WHERE `group` = {} AND topic = {} AND epoch = {}",
+        quote(ops),
+        literal(group),
+        literal(&job.topic),
+        job.epoch
+    );
+    let starts = match clickhouse.all::<Start>(&sql).await {
+        // before `bullion migrate`
+        Err(error) if error.kind() == Kind::NotFound => Vec::new(),
+        starts => starts?,
+    };
+    let start = |start: Start| (start.partition, start.start_offset);
+    Ok(starts.into_iter().map(start).collect())
 }
 
 /// What `ops.topics` holds of the job's topic in its epoch; nothing before its first start.
