@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::verify::{span, table_of};
+use super::verify::{span, system_of, table_of};
 use super::{Context, Outcome, out};
 use crate::error::Result;
 use crate::resync::{self, Request};
@@ -21,6 +21,9 @@ pub struct Args {
     /// The source table, in the database of postgres.url [default: the last two parts of the job's topic]
     #[arg(long, value_name = "SCHEMA.TABLE")]
     from_postgres: Option<String>,
+    /// The source table, in the MariaDB of mysql.url [default: where only mysql.url is set]
+    #[arg(long, value_name = "DATABASE.TABLE", conflicts_with = "from_postgres")]
+    from_mysql: Option<String>,
     /// How long a running ingest may take to read what the topic holds: ms, s, m, h
     #[arg(long, value_name = "SPAN", default_value = "30s", value_parser = span)]
     patience: Duration,
@@ -32,8 +35,14 @@ pub struct Args {
 pub async fn run(args: Args, context: Context) -> Result<Outcome> {
     let (config, jobs) = context.declarations()?;
     let job = jobs.one_silver(&args.job)?;
+    let given = args.from_postgres.as_deref().or(args.from_mysql.as_deref());
     let request = Request {
-        table: table_of(&job, args.from_postgres.as_deref())?,
+        system: system_of(
+            &config,
+            args.from_postgres.is_some(),
+            args.from_mysql.is_some(),
+        ),
+        table: table_of(&job, given)?,
         job,
         patience: args.patience,
         dry_run: args.dry_run,

@@ -80,7 +80,7 @@ pub async fn run(args: Args, context: Context) -> Result<Outcome> {
 }
 
 /// The one that is named; else the one that is configured, PostgreSQL where both are.
-fn system_of(config: &Config, postgres: bool, mysql: bool) -> System {
+pub fn system_of(config: &Config, postgres: bool, mysql: bool) -> System {
     let only_mysql = config.postgres.url.is_none() && config.mysql.url.is_some();
     match mysql || (only_mysql && !postgres) {
         true => System::Mysql,

@@ -21,7 +21,7 @@ mod swap;
 
 use std::time::{Duration, Instant};
 
-use crate::catalog::{Source, TableName};
+use crate::catalog::{Database, System, TableName};
 use crate::config::Config;
 use crate::error::{Error, Kind, Result};
 use crate::failpoint::{self, Point};
@@ -39,6 +39,8 @@ use swap::Tables;
 /// What `bullion resync` is asked to do.
 pub struct Request {
     pub job: SilverJob,
+    /// whose table it is
+    pub system: System,
     pub table: TableName,
     /// how long a running ingest may take to read what the topic holds now
     pub patience: Duration,
@@ -92,7 +94,7 @@ pub async fn run(config: &Config, request: &Request, told: impl Fn(String)) -> R
             ..Summary::default()
         });
     }
-    let source = Source::connect(&config.postgres).await?;
+    let mut source = Database::connect(config, request.system).await?;
     let reading = Reading::new(job, &source.table(&request.table).await?)?;
     if let Some(left) = reading.left_out.iter().find(|left| !left.readable) {
         let message = format!(
@@ -126,10 +128,11 @@ pub async fn run(config: &Config, request: &Request, told: impl Fn(String)) -> R
     if let Some(behind) = snapshot::caught_up(&clickhouse, config, job, &reached, patience).await? {
         return Err(behind.error(job));
     }
+    let snapshot = Snapshot::of(&source, &reading).await?;
+    snapshot.needs_position()?;
     let mark = Mark::of(&reached.ends);
     tables.create_shadow(&mark).await?;
     failpoint::pass(Point::ResyncBegun).await;
-    let snapshot = Snapshot::open(&source, &reading).await?;
     let filling = fill::Filling {
         clickhouse: &clickhouse,
         tables: &tables,

@@ -50,6 +50,21 @@ impl<'a> Snapshot<'a> {
         })
     }
 
+    /// An error where the source does not tell which position of its log the snapshot has: then a change may be on Kafka that
+    /// it lacks, and its rows must not win over that.
+    pub fn needs_position(&self) -> Result<()> {
+        if self.position.is_some() {
+            return Ok(());
+        }
+        let message = format!(
+            "job {}: the source does not tell which position of its log a snapshot has, so a change may be on Kafka that the \
+             snapshot lacks",
+            self.reading.job.name
+        );
+        Err(Error::new(Kind::Mismatch, message)
+            .advise("MariaDB tells it; with MySQL, `bullion replay` writes what the topic holds"))
+    }
+
     /// Every row of the table in the order of its key, or those of so many percent of its pages. Asked for once.
     pub async fn chunks(&self, percent: Option<u8>) -> Result<Chunks<'a>> {
         let making = self.making(CHUNK_ROWS);

@@ -47,15 +47,7 @@ pub(super) async fn repair(sides: &Sides<'_>, keys: &[Key]) -> Result<Repaired> 
     let patience = sides.request.patience;
     let behind = snapshot::caught_up(sides.clickhouse, config, job, &reached, patience).await?;
     let snapshot = Snapshot::of(sides.source, sides.reading).await?;
-    if snapshot.position.is_none() {
-        let message = format!(
-            "job {}: the source does not tell which position of its log a snapshot has, so a change may be on Kafka that the \
-             snapshot lacks",
-            job.name
-        );
-        return Err(Error::new(Kind::Mismatch, message)
-            .advise("MariaDB tells it; with MySQL, `bullion replay` writes what the topic holds"));
-    }
+    snapshot.needs_position()?;
     let stamping = Stamping {
         reading: sides.reading,
         ends: &reached.ends,

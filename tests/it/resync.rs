@@ -1,5 +1,7 @@
 //! A silver table built anew and swapped in: `bullion resync`, while ingest runs, and killed at every step.
 
+mod mysql;
+
 use crate::support::kafka::Topic;
 use crate::support::{Dice, Engine, PATIENCE, Project, Source, wait_for};
 use std::sync::Arc;
