@@ -67,6 +67,16 @@ impl Target {
         }
     }
 
+    /// Into a table like the job's that nobody reads yet; its name is quoted. What rows lean on is looked for there, too.
+    #[must_use]
+    pub fn into_table(self, table: String) -> Target {
+        Target {
+            table,
+            touches: Touches::none(&self.job, &self.clickhouse, &self.ops),
+            ..self
+        }
+    }
+
     /// Nobody else is writing what its rows may lean on.
     #[must_use]
     pub fn alone(self) -> Target {

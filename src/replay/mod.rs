@@ -54,6 +54,8 @@ pub struct Replayed {
 pub struct Replay {
     job: SilverJob,
     feed: Feed,
+    /// where the rows go, instead of the job's own table
+    table: Option<String>,
     pub plan: Plan,
 }
 
@@ -129,8 +131,12 @@ impl Replay {
         let group = &config.kafka.group;
         let starts = sink::checkpoints::epoch_starts(clickhouse, &names.ops, group, &job).await?;
         plan.check_epoch(&job, &starts)?;
-        let feed = Feed::Kafka(consumer);
-        Ok(Replay { job, feed, plan })
+        Ok(Replay {
+            job,
+            feed: Feed::Kafka(consumer),
+            table: None,
+            plan,
+        })
     }
 
     /// Asks the archive and ClickHouse, and changes nothing in either. Kafka is not asked.
@@ -157,8 +163,21 @@ impl Replay {
             return Err(Error::new(Kind::NotFound, message)
                 .advise("look for the topic's folder where archive.url says"));
         }
-        let feed = Feed::Archive(archived);
-        Ok(Replay { job, feed, plan })
+        Ok(Replay {
+            job,
+            feed: Feed::Archive(archived),
+            table: None,
+            plan,
+        })
+    }
+
+    /// Rows go into this table, which is like the job's and which nobody reads yet. Its name is quoted.
+    #[must_use]
+    pub fn into_table(self, table: String) -> Replay {
+        Replay {
+            table: Some(table),
+            ..self
+        }
     }
 
     /// Reads and writes what was planned. Blocks, on a thread that may.
@@ -170,7 +189,7 @@ impl Replay {
         rate: &Rate,
         shutdown: &Shutdown,
     ) -> Result<Replayed> {
-        let work = Work::new(config, clickhouse, self.job)?;
+        let work = Work::new(config, clickhouse, self.job, self.table)?;
         let watch = Watch {
             progress,
             rate,

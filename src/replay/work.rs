@@ -39,10 +39,19 @@ pub(super) struct Work {
 }
 
 impl Work {
-    /// Within a runtime, which its writes have.
-    pub(super) fn new(config: &Config, clickhouse: &ClickHouse, job: SilverJob) -> Result<Work> {
+    /// Within a runtime, which its writes have. `table`: another one than the job's own.
+    pub(super) fn new(
+        config: &Config,
+        clickhouse: &ClickHouse,
+        job: SilverJob,
+        table: Option<String>,
+    ) -> Result<Work> {
         let names = &config.clickhouse;
         let target = Target::new(job, clickhouse.clone(), &names.silver, &names.ops);
+        let target = match table {
+            Some(table) => target.into_table(table),
+            None => target,
+        };
         let budget = usize::try_from(config.memory_budget).unwrap_or(usize::MAX);
         Ok(Work {
             decoder: Decoder::new(&target.job),

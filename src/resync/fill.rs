@@ -140,7 +140,7 @@ impl Filling<'_> {
     /// Copies rows as silver has them.
     async fn keep(&self, live: &Stored<'_>, keys: &[Key]) -> Result<()> {
         for keys in keys.chunks(KEYS_AT_ONCE) {
-            live.copy_current(&self.tables.shadow(), &self.tables.columns().await?, keys)
+            live.copy_versions(&self.tables.shadow(), &self.tables.columns().await?, keys)
                 .await?;
         }
         Ok(())

@@ -15,6 +15,9 @@ const POLL: Duration = Duration::from_millis(50);
 /// Clocks of a server and of us run at different speeds, and an answer takes time.
 const MARGIN: f64 = 1.0;
 
+/// Names of the old table's parts that were copied.
+pub(super) type Parts = BTreeSet<String>;
+
 pub(super) struct Tables<'a> {
     clickhouse: &'a ClickHouse,
     database: &'a str,
@@ -41,6 +44,16 @@ impl<'a> Tables<'a> {
 
     pub(super) fn shadow_name(&self) -> &str {
         &self.shadow
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// That readers see.
+    pub(super) async fn rows(&self) -> Result<u64> {
+        let sql = format!("SELECT count() FROM {} FINAL", self.live());
+        self.clickhouse.one(&sql).await
     }
 
     pub(super) fn live(&self) -> String {
@@ -73,7 +86,7 @@ impl<'a> Tables<'a> {
         self.clickhouse.execute(&sql).await
     }
 
-    async fn drop_shadow(&self) -> Result<()> {
+    pub(super) async fn drop_shadow(&self) -> Result<()> {
         let sql = format!("DROP TABLE IF EXISTS {} SYNC", self.shadow());
         self.clickhouse.execute(&sql).await
     }
@@ -93,13 +106,17 @@ impl<'a> Tables<'a> {
         Ok(names.join(", "))
     }
 
+    /// Carries over what belongs into the new table as it is, of parts that were not there the last time.
+    pub(super) async fn carry(&self, mark: &Mark, seen: &mut Parts) -> Result<u64> {
+        self.copy(&self.name, &self.shadow, mark, seen).await
+    }
+
     /// Carries over what ingest has written so far, and swaps: from then on it writes into the new table.
-    pub(super) async fn swap(&self, mark: &Mark) -> Result<u64> {
-        let mut seen = BTreeSet::new();
+    pub(super) async fn swap(&self, mark: &Mark, seen: &mut Parts) -> Result<u64> {
         let mut copied = 0;
         // the last one is short, so that a reader who looks at the moment of the swap misses little
         for _ in 0..2 {
-            copied += self.copy(&self.name, &self.shadow, mark, &mut seen).await?;
+            copied += self.carry(mark, seen).await?;
         }
         let types = format!(
             "SELECT count() FROM (SELECT name, type FROM system.columns WHERE {0} \
@@ -120,15 +137,15 @@ impl<'a> Tables<'a> {
     }
 
     /// After the swap the old table is called shadow: carries over the rest of it, and drops it.
-    pub(super) async fn finish(&self, mark: &Mark) -> Result<u64> {
+    /// Its parts have the names that they had before.
+    pub(super) async fn finish(&self, mark: &Mark, seen: &mut Parts) -> Result<u64> {
         let began = Instant::now();
         let mut copied = 0;
         if self.has_shadow().await? {
-            let mut seen = BTreeSet::new();
-            copied += self.copy(&self.shadow, &self.name, mark, &mut seen).await?;
+            copied += self.copy(&self.shadow, &self.name, mark, seen).await?;
             // an insert that began before the swap writes into the old table until it ends
             self.wait_for_inserts(began).await?;
-            copied += self.copy(&self.shadow, &self.name, mark, &mut seen).await?;
+            copied += self.copy(&self.shadow, &self.name, mark, seen).await?;
             failpoint::pass(Point::ResyncCopied).await;
             // what ingest wrote into the old table was told before readers saw it in the new one
             self.touches.enter_table(&self.live()).await?;
@@ -167,15 +184,8 @@ impl<'a> Tables<'a> {
         }
     }
 
-    /// Copies the rows that came after the ends were read, of parts that were not there the last time. Copied twice,
-    /// they are the same rows.
-    async fn copy(
-        &self,
-        from: &str,
-        to: &str,
-        mark: &Mark,
-        seen: &mut BTreeSet<String>,
-    ) -> Result<u64> {
+    /// Copied twice, they are the same rows.
+    async fn copy(&self, from: &str, to: &str, mark: &Mark, seen: &mut Parts) -> Result<u64> {
         let sql = format!(
             "SELECT name FROM system.parts WHERE active AND {}",
             of_table(self.database, "table", from)
@@ -190,7 +200,7 @@ impl<'a> Tables<'a> {
         let rows = format!(
             "FROM {} WHERE {}{fresh}",
             qualified(self.database, from),
-            mark.later()
+            mark.carried()
         );
         let count: u64 = self
             .clickhouse

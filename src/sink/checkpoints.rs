@@ -217,6 +217,24 @@ pub async fn known_identity(
     }))
 }
 
+/// Whether the topic had fewer partitions in an earlier epoch: messages of then would be read under this epoch.
+pub async fn has_grown(clickhouse: &ClickHouse, ops: &str, job: &SilverJob) -> Result<bool> {
+    let sql = format!(
+        "SELECT topic, epoch, cluster_id, topic_id, partitions FROM {}.topics FINAL WHERE topic = {}",
+        quote(ops),
+        literal(&job.topic)
+    );
+    let known = clickhouse.all::<Topic>(&sql).await?;
+    let Some(now) = known.iter().find(|topic| topic.epoch == job.epoch) else {
+        return Ok(false);
+    };
+    let smaller = |earlier: &Topic| {
+        let same = earlier.cluster_id == now.cluster_id && earlier.topic_id == now.topic_id;
+        same && earlier.epoch < now.epoch && earlier.partitions < now.partitions
+    };
+    Ok(known.iter().any(smaller))
+}
+
 /// Refuses a topic that is another one than the job's offsets belong to, and says how its new offsets may win.
 pub fn same_identity(job: &SilverJob, known: &Identity, found: &Identity) -> Result<()> {
     let Some(what) = difference(known, found) else {

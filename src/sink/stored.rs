@@ -216,10 +216,10 @@ impl<'a> Stored<'a> {
         Ok(found)
     }
 
-    /// Copies the rows of some keys, as a reader sees them, into another table.
-    pub async fn copy_current(&self, to: &str, columns: &str, keys: &[Key]) -> Result<()> {
+    /// Copies what there is of some keys, deleted rows included, into another table.
+    pub async fn copy_versions(&self, to: &str, columns: &str, keys: &[Key]) -> Result<()> {
         let sql = format!(
-            "INSERT INTO {to} ({columns}) SELECT {columns} FROM {} FINAL WHERE _deleted = 0 AND {}",
+            "INSERT INTO {to} ({columns}) SELECT {columns} FROM {} WHERE {}",
             self.table,
             self.condition(Span::Keys(keys))
         );

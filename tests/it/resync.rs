@@ -1,5 +1,6 @@
 //! A silver table built anew and swapped in: `bullion resync`, while ingest runs, and killed at every step.
 
+mod kafka;
 mod mysql;
 
 use crate::support::kafka::Topic;

@@ -7,7 +7,7 @@ mod read;
 
 pub use filter::{Filter, Offsets, State};
 pub use mark::{Mark, delete, mark};
-pub use read::{Group, Letter, Place, groups, letters, places};
+pub use read::{Group, Letter, Place, groups, letters, places, with_letters};
 
 use clickhouse::Row;
 use serde::{Deserialize, Serialize};

@@ -1,5 +1,7 @@
 //! Dead letters read back: counted by reason, listed by place, and whole with their bytes.
 
+use std::collections::HashSet;
+
 use clickhouse::Row;
 use serde::Deserialize;
 
@@ -35,6 +37,15 @@ pub struct Place {
     /// of key and value together
     pub bytes: u64,
 }
+
+#[derive(Row, Deserialize)]
+struct At {
+    partition: i32,
+    version: u64,
+}
+
+/// Places that one question names.
+const PLACES_AT_ONCE: usize = 1_000;
 
 /// A whole letter.
 #[derive(Clone, Debug)]
@@ -95,6 +106,31 @@ pub async fn places(
         filter.source(ops)
     );
     clickhouse.all(&sql).await.map_err(unmigrated)
+}
+
+/// Which of these partitions and versions of a topic have a letter.
+pub async fn with_letters(
+    clickhouse: &ClickHouse,
+    ops: &str,
+    topic: &str,
+    versions: &[(i32, u64)],
+) -> Result<HashSet<(i32, u64)>> {
+    let mut found = HashSet::new();
+    for some in versions.chunks(PLACES_AT_ONCE) {
+        let places: Vec<String> = some
+            .iter()
+            .map(|(partition, version)| format!("({partition}, {version})"))
+            .collect();
+        let sql = format!(
+            "SELECT partition, version FROM {} WHERE topic = {} AND (partition, version) IN ({})",
+            table(ops),
+            literal(topic),
+            places.join(", ")
+        );
+        let rows = clickhouse.all::<At>(&sql).await.map_err(unmigrated)?;
+        found.extend(rows.into_iter().map(|at| (at.partition, at.version)));
+    }
+    Ok(found)
 }
 
 /// The letters at these places, in the same order, with their bytes.

@@ -77,6 +77,16 @@ impl Touches {
         }
     }
 
+    /// Of a table that nobody reads yet: nothing is tracked.
+    pub fn none(job: &SilverJob, clickhouse: &ClickHouse, ops: &str) -> Touches {
+        Touches {
+            clickhouse: clickhouse.clone(),
+            ops: ops.to_owned(),
+            job: job.name.clone(),
+            tracked: None,
+        }
+    }
+
     /// Before the block's rows are visible: where they will be. Again after any error.
     pub async fn announce(&self, block: &Block) -> Result<()> {
         match &self.tracked {
