@@ -12,7 +12,7 @@ mod types;
 pub use connect::{Source, refused};
 pub use database::Database;
 pub use listing::{Listed, listing};
-pub use mysql::{MysqlSource, MysqlType};
+pub use mysql::{BinaryLog, MysqlSource, MysqlType};
 pub use replication::{Publication, Replication, Slot};
 pub use silver::silver_job;
 pub use table::{Column, Identity, System, Table, TableName};

@@ -8,16 +8,19 @@ mod template;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-pub use preflight::preflight;
+pub use preflight::{of_mysql, preflight};
 pub use rest::{Connect, State, Status, Task};
 pub use rules::{Verdict, check};
-pub use template::template;
+pub use template::{Server, template};
 
+use crate::catalog::System;
 use crate::error::{Error, Kind, Result};
 use crate::fault::{Faults, nearest};
 
-/// The connector this file knows the rules of.
+/// The connectors whose rules are known.
 pub const POSTGRES: &str = "io.debezium.connector.postgresql.PostgresConnector";
+pub const MARIADB: &str = "io.debezium.connector.mariadb.MariaDbConnector";
+pub const MYSQL: &str = "io.debezium.connector.mysql.MySqlConnector";
 /// A value that Kafka Connect resolves by itself: `${env:BULLION_POSTGRES_PASSWORD}`.
 pub const PLACEHOLDER: &str = "${";
 
@@ -40,8 +43,13 @@ impl Declared {
         self.get(key).filter(|value| !value.contains(PLACEHOLDER))
     }
 
-    pub fn is_postgres(&self) -> bool {
-        self.get("connector.class") == Some(POSTGRES)
+    /// Whose changes it reads, where its rules are known.
+    pub fn system(&self) -> Option<System> {
+        match self.get("connector.class")? {
+            POSTGRES => Some(System::Postgres),
+            MARIADB | MYSQL => Some(System::Mysql),
+            _ => None,
+        }
     }
 
     /// The line that a setting stands on, 0 where it is missing.
@@ -83,7 +91,7 @@ pub fn load(jobs: &Path, names: &[String]) -> Result<Vec<Declared>> {
         return Err(match nearest(unknown, known.clone()) {
             Some(near) => error.advise(format!("did you mean `{near}`?")),
             None => error.advise(format!(
-                "make it: `bullion new connector {unknown} --from-postgres …`"
+                "make it: `bullion new connector {unknown} --from-postgres …` or `--from-mysql …`"
             )),
         });
     }

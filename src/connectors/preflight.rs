@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::Declared;
-use crate::catalog::{Identity, Source, TableName, refused};
+use super::{Declared, MARIADB, MYSQL};
+use crate::catalog::{Identity, MysqlSource, Source, TableName, refused};
 use crate::error::{Error, Kind, Result};
 
 /// A connector of that name that was just deleted lets go of its slot within this.
@@ -89,6 +89,44 @@ first `ALTER TABLE {name} REPLICA IDENTITY FULL;`"
         }
     }
     Ok(warnings)
+}
+
+/// The same of MySQL and MariaDB: what is not in their log, whole, no connector can read.
+pub async fn of_mysql(source: &mut MysqlSource, connector: &Declared) -> Result<()> {
+    let log = source.binary_log().await?;
+    let place = source.place.clone();
+    let wrong = match &log {
+        log if !log.is_on => Some((
+            "writes no binary log".to_owned(),
+            "start the server with `log_bin`, and a `server_id` of its own",
+        )),
+        log if !log.format.eq_ignore_ascii_case("ROW") => Some((
+            format!("writes its binary log as {}, not as ROW", log.format),
+            "`SET GLOBAL binlog_format = ROW`, and in the server's file",
+        )),
+        log if !log.row_image.eq_ignore_ascii_case("FULL") => Some((
+            format!(
+                "leaves columns out of its binary log: binlog_row_image is {}, not FULL",
+                log.row_image
+            ),
+            "`SET GLOBAL binlog_row_image = FULL`, and in the server's file",
+        )),
+        _ => None,
+    };
+    if let Some((what, advice)) = wrong {
+        return Err(Error::new(Kind::Mismatch, format!("{place} {what}")).advise(advice));
+    }
+    let declared_for = connector.get("connector.class") == Some(MARIADB);
+    if log.is_mariadb != declared_for {
+        let class = if log.is_mariadb { MARIADB } else { MYSQL };
+        let message = format!("{place}: the connector's class is for another server");
+        return Err(Error::new(Kind::Mismatch, message)
+            .advise(format!("write `\"connector.class\": \"{class}\"`")));
+    }
+    for name in tables(connector) {
+        source.table(&name).await?;
+    }
+    Ok(())
 }
 
 /// The names in `table.include.list` that are names and no patterns.

@@ -2,35 +2,77 @@
 
 use std::fmt::Write as _;
 
-use super::POSTGRES;
-use super::rules::RULES;
-use crate::catalog::TableName;
+use super::rules::rules;
+use super::{MARIADB, MYSQL, POSTGRES};
+use crate::catalog::{System, TableName};
 
-/// `jobs/connectors/<name>.json`. Address and password stay in Kafka Connect's environment.
-pub fn template(name: &str, database: &str, tables: &[TableName]) -> String {
-    let tables: Vec<String> = tables.iter().map(TableName::to_string).collect();
-    let tables = tables.join(",");
-    // slots hold lower-case letters, digits and `_` only
-    let slot = format!("bullion_{}", name.to_lowercase());
-    let own = [
-        ("connector.class", POSTGRES),
-        ("tasks.max", "1"),
-        ("database.hostname", "${env:BULLION_POSTGRES_HOST}"),
-        ("database.port", "${env:BULLION_POSTGRES_PORT}"),
-        ("database.user", "${env:BULLION_POSTGRES_USER}"),
-        ("database.password", "${env:BULLION_POSTGRES_PASSWORD}"),
-        ("database.dbname", database),
-        ("topic.prefix", name),
-        ("table.include.list", &tables),
-        ("slot.name", &slot),
-        ("publication.name", &slot),
-        // −1: the broker's own default
-        ("topic.creation.default.partitions", "-1"),
-        ("topic.creation.default.replication.factor", "-1"),
+/// The server whose tables are captured.
+#[derive(Clone, Copy, Debug)]
+pub enum Server<'a> {
+    Postgres { database: &'a str },
+    MariaDb,
+    MySql,
+}
+
+impl Server<'_> {
+    fn system(self) -> System {
+        match self {
+            Server::Postgres { .. } => System::Postgres,
+            Server::MariaDb | Server::MySql => System::Mysql,
+        }
+    }
+}
+
+/// `jobs/connectors/<name>.json`. Addresses and passwords stay in Kafka Connect's environment.
+pub fn template(name: &str, server: Server<'_>, tables: &[TableName]) -> String {
+    let include: Vec<String> = tables.iter().map(TableName::to_string).collect();
+    let (class, source) = match server {
+        Server::Postgres { .. } => (POSTGRES, "POSTGRES"),
+        Server::MariaDb => (MARIADB, "MYSQL"),
+        Server::MySql => (MYSQL, "MYSQL"),
+    };
+    let of_source = |what: &str| format!("${{env:BULLION_{source}_{what}}}");
+    let mut own = vec![
+        ("connector.class", class.to_owned()),
+        ("tasks.max", "1".to_owned()),
+        ("database.hostname", of_source("HOST")),
+        ("database.port", of_source("PORT")),
+        ("database.user", of_source("USER")),
+        ("database.password", of_source("PASSWORD")),
+        ("topic.prefix", name.to_owned()),
+        ("table.include.list", include.join(",")),
     ];
-    let safe = RULES
-        .iter()
-        .filter_map(|rule| Some((rule.key, rule.write?)));
+    match server {
+        Server::Postgres { database } => {
+            // slots hold lower-case letters, digits and `_` only
+            let slot = format!("bullion_{}", name.to_lowercase());
+            own.push(("database.dbname", database.to_owned()));
+            own.push(("slot.name", slot.clone()));
+            own.push(("publication.name", slot));
+        }
+        Server::MariaDb | Server::MySql => {
+            let mut databases: Vec<&str> =
+                tables.iter().map(|table| table.schema.as_str()).collect();
+            databases.sort_unstable();
+            databases.dedup();
+            own.push(("database.include.list", databases.join(",")));
+            own.push(("database.server.id", server_id(name).to_string()));
+            own.extend([
+                (
+                    "schema.history.internal.kafka.bootstrap.servers",
+                    "${env:BULLION_KAFKA_BROKERS}".to_owned(),
+                ),
+                (
+                    "schema.history.internal.kafka.topic",
+                    format!("{name}.schema-history"),
+                ),
+            ]);
+        }
+    }
+    // −1: the broker's own default
+    own.push(("topic.creation.default.partitions", "-1".to_owned()));
+    own.push(("topic.creation.default.replication.factor", "-1".to_owned()));
+    let safe = rules(server.system()).filter_map(|rule| Some((rule.key, rule.write?.to_owned())));
     let mut text = String::from("{");
     for (index, (key, value)) in own.into_iter().chain(safe).enumerate() {
         let comma = if index == 0 { "" } else { "," };
@@ -40,4 +82,12 @@ pub fn template(name: &str, database: &str, tables: &[TableName]) -> String {
     }
     text.push_str("\n}\n");
     text
+}
+
+/// The number under which a connector reads a server's log: the same for the same name, and far from what servers are given
+/// by hand.
+fn server_id(name: &str) -> u32 {
+    const ABOVE: u32 = 1 << 20;
+    let mix = |sum: u32, byte: u8| (sum ^ u32::from(byte)).wrapping_mul(16_777_619);
+    ABOVE + (name.bytes().fold(2_166_136_261, mix) >> 2)
 }

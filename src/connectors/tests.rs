@@ -14,7 +14,13 @@ fn declared(name: &str, text: &str) -> Declared {
 }
 
 fn shop() -> String {
-    template("shop", "shop", &[TableName::parse("public.orders")])
+    let server = Server::Postgres { database: "shop" };
+    template("shop", server, &[TableName::parse("public.orders")])
+}
+
+fn mysql() -> String {
+    let tables = ["shop.orders", "shop.items"].map(TableName::parse);
+    template("shop", Server::MariaDb, &tables)
 }
 
 fn judged(text: &str) -> (Vec<String>, Vec<String>) {
@@ -27,6 +33,57 @@ fn judged(text: &str) -> (Vec<String>, Vec<String>) {
 #[test]
 fn the_template_passes_its_own_rules() {
     assert_eq!(judged(&shop()), (vec![], vec![]));
+    assert_eq!(judged(&mysql()), (vec![], vec![]));
+}
+
+#[test]
+fn each_setting_that_loses_data_of_mysql_is_refused_where_it_stands() {
+    for (setting, harmful) in [
+        ("bigint.unsigned.handling.mode", "long"),
+        ("decimal.handling.mode", "double"),
+        ("time.precision.mode", "isostring"),
+        ("skipped.operations", "t"),
+        ("heartbeat.interval.ms", "0"),
+        ("inconsistent.schema.handling.mode", "skip"),
+        ("schema.history.internal.skip.unparseable.ddl", "true"),
+        ("value.converter.replace.null.with.default", "true"),
+        ("database.password", "hunter2"),
+    ] {
+        let (faults, _) = judged(&with(&mysql(), setting, harmful));
+        assert_eq!(faults.len(), 1, "{setting}: {faults:?}");
+        let refused = format!("`{setting}`");
+        assert!(faults[0].contains(&refused), "{faults:?}");
+    }
+    for missing in ["database.server.id", "schema.history.internal.kafka.topic"] {
+        let without: Vec<String> = mysql()
+            .lines()
+            .filter(|line| !line.contains(missing))
+            .map(str::to_owned)
+            .collect();
+        let (faults, _) = judged(&without.join("\n"));
+        assert!(faults[0].contains(missing), "{faults:?}");
+    }
+}
+
+#[test]
+fn two_connectors_never_share_a_number_or_a_history() {
+    let faults = Faults::default();
+    let second = with(&mysql(), "topic.prefix", "two");
+    check(
+        &[declared("one", &mysql()), declared("two", &second)],
+        &faults,
+    );
+    let faults: Vec<String> = faults
+        .into_sorted()
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    assert_eq!(faults.len(), 2, "{faults:?}");
+    assert!(faults[0].contains("database.server.id"), "{faults:?}");
+    assert!(
+        faults[1].contains("schema.history.internal.kafka.topic"),
+        "{faults:?}"
+    );
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! `bullion connectors` against the real Kafka Connect, Debezium and PostgreSQL.
 
-use crate::support::SourceProject;
+use crate::support::{Engine, MariaDb, PATIENCE, Project, SourceProject, wait_for};
 
 const SHOP: &str = "CREATE TABLE orders (id int PRIMARY KEY); CREATE TABLE clicks (note text);";
 
@@ -178,4 +178,74 @@ async fn a_kafka_connect_that_is_down_is_named() {
             ran.stderr
         );
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connector_of_mariadb_is_made_applied_and_its_rows_arrive() {
+    let mut source = MariaDb::new("connectors_mariadb").await;
+    let mut project = Project::new("connectors_mariadb", &Engine::of_stack()).await;
+    project.set("BULLION_MYSQL_URL", &source.url());
+    source
+        .run("CREATE TABLE orders (id bigint unsigned PRIMARY KEY, price decimal(10, 2), since time(3))")
+        .await;
+    source
+        .run("INSERT INTO orders VALUES (18446744073709551615, 1.10, '-100:00:00.5'), (2, NULL, NULL)")
+        .await;
+    let name = source.name.clone();
+    project.succeed(&["new", "connector", &name, "--from-mysql", "orders"]);
+    let file = format!("jobs/connectors/{name}.json");
+    // the stack's worker knows the server under another name
+    let text = std::fs::read_to_string(project.path(&file)).unwrap();
+    let text = text.replace("BULLION_MYSQL_", "BULLION_MARIADB_");
+    project.write(&file, &text.replace("\"precise\"", "\"long\""));
+    let refused = project.run(&["connectors", "apply"]);
+    assert_eq!(refused.exit, 2, "{}", refused.text());
+    assert!(
+        refused.text().contains("wraps what is beyond 2^63"),
+        "{}",
+        refused.text()
+    );
+    let mysql = text.replace("mariadb.MariaDbConnector", "mysql.MySqlConnector");
+    project.write(&file, &mysql);
+    let other = project.run(&["connectors", "apply"]);
+    assert_eq!(other.exit, 2, "{}", other.text());
+    assert!(
+        other.text().contains("mariadb.MariaDbConnector"),
+        "{}",
+        other.text()
+    );
+    project.write(&file, &text);
+    let applied = project.succeed(&["connectors", "apply"]);
+    assert!(
+        applied.text().contains("created, its tasks run"),
+        "{}",
+        applied.text()
+    );
+    // the topic's name is the connector's
+    project.succeed(&["new", "silver", "orders", "--from-mysql", "orders"]);
+    project.succeed(&["migrate"]);
+    let rows = format!(
+        "SELECT id, price, since FROM {}.orders ORDER BY id DESC",
+        project.database("silver")
+    );
+    let arrived = async |what: &str, wanted: &[&str]| {
+        wait_for(what, PATIENCE, || async {
+            // Debezium makes the topic with its first change
+            project.run(&["ingest", "--until-caught-up"]);
+            (project.engine.rows(&rows).await == wanted).then_some(())
+        })
+        .await;
+    };
+    arrived(
+        "the snapshot",
+        &[
+            "18446744073709551615\t1.1\t-100:00:00.500000",
+            "2\t\\N\t\\N",
+        ],
+    )
+    .await;
+    source
+        .run("UPDATE orders SET price = 3 WHERE id = 2; DELETE FROM orders WHERE id > 2")
+        .await;
+    arrived("the changes", &["2\t3\t\\N"]).await;
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Context, Outcome, Result, out, tell};
-use crate::catalog::{Source, refused};
+use crate::catalog::{MysqlSource, Source, System, refused};
 use crate::config::Config;
 use crate::connectors::{self, Connect, Declared};
 use crate::error::{Error, Kind};
@@ -61,27 +61,50 @@ pub async fn run(args: Args, context: Context) -> Result<Outcome> {
         .with("warnings", warnings))
 }
 
-/// Where postgres.url leads to the connector's own server.
+/// Where postgres.url or mysql.url leads to the connector's own server.
 async fn look_at_source(config: &Config, connector: &Declared, registered: bool) -> Result<()> {
-    if config.postgres.url.is_none() || !connector.is_postgres() {
+    let Some(system) = connector.system() else {
+        return Ok(());
+    };
+    if system == System::Mysql {
+        return look_at_mysql(config, connector).await;
+    }
+    if config.postgres.url.is_none() {
         return Ok(());
     }
     let database = connector.literal("database.dbname");
     let source = Source::connect_to(&config.postgres, database).await?;
-    let host = connector.literal("database.hostname");
-    if host.is_some_and(|host| !source.place.starts_with(&format!("{host}:"))) {
-        let place = &source.place;
-        tracing::debug!(
-            connector = connector.name,
-            place,
-            "another server: not looked at"
-        );
+    if is_elsewhere(connector, &source.place) {
         return Ok(());
     }
     for warning in connectors::preflight(&source, connector, registered).await? {
         out::complain(format!("warning: {}: {warning}", connector.name));
     }
     Ok(())
+}
+
+async fn look_at_mysql(config: &Config, connector: &Declared) -> Result<()> {
+    if config.mysql.url.is_none() {
+        return Ok(());
+    }
+    let mut source = MysqlSource::connect(&config.mysql).await?;
+    match is_elsewhere(connector, &source.place) {
+        true => Ok(()),
+        false => connectors::of_mysql(&mut source, connector).await,
+    }
+}
+
+fn is_elsewhere(connector: &Declared, place: &str) -> bool {
+    let host = connector.literal("database.hostname");
+    let elsewhere = host.is_some_and(|host| !place.starts_with(&format!("{host}:")));
+    if elsewhere {
+        tracing::debug!(
+            connector = connector.name,
+            place,
+            "another server: not looked at"
+        );
+    }
+    elsewhere
 }
 
 /// Every connector is validated before the first is registered, and every error is told.

@@ -94,7 +94,7 @@ fn topic_name(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::connectors::template;
+    use crate::connectors::{Server, template};
 
     #[test]
     fn the_topic_is_that_of_the_one_connector_that_captures_the_table() {
@@ -102,7 +102,11 @@ mod tests {
         let folder = std::env::temp_dir().join(format!("bullion-prefix-{}", std::process::id()));
         std::fs::create_dir_all(folder.join("connectors")).unwrap();
         let declare = |name: &str, table: &str| {
-            let text = template(name, "postgres", &[TableName::parse(table)]);
+            let text = template(
+                name,
+                Server::Postgres { database: "shop" },
+                &[TableName::parse(table)],
+            );
             std::fs::write(folder.join(format!("connectors/{name}.json")), text).unwrap();
         };
         let prefix = || prefix_of(&connectors::load(&folder, &[]).unwrap(), &orders);
