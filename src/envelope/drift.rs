@@ -107,11 +107,25 @@ impl SourceField {
         let is_text = kind.holds(&Type::String);
         let bytes = |encoding| encoding == Encoding::Base64;
         match self.kind {
+            // every value is tried, and one that does not convert exactly is its message's own fault
+            _ if column.cast && self.is_spelled() => true,
             Type::String if is_text => bytes(column.encoding) == bytes(self.encoding),
             // written as text, kept as that text
             Type::Uuid | Type::DateTime64 { .. } if is_text => self.encoding == Encoding::Plain,
             _ => kind.holds(&self.kind),
         }
+    }
+}
+
+impl SourceField {
+    /// Its values are texts, numbers or truths as they stand, which a cast reads.
+    fn is_spelled(&self) -> bool {
+        let integer = |kind: &Type| Type::Int64.holds(kind) || Type::UInt64.holds(kind);
+        let spelled = match &self.kind {
+            Type::String | Type::Bool | Type::Float32 | Type::Float64 => true,
+            kind => integer(kind),
+        };
+        spelled && self.encoding == Encoding::Plain
     }
 }
 

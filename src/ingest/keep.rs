@@ -10,6 +10,7 @@
 
 mod decide;
 mod portions;
+mod replaced;
 #[cfg(test)]
 mod tests;
 mod turn;
@@ -159,6 +160,7 @@ impl<'a> Keeping<'a> {
                 }
             }
         }
+        let rejected = self.taken_over(rejected).await?;
         self.reject(rejected).await?;
         self.put(order, elsewhere, HashMap::new(), &[]).await?;
         for portion in portions(from_silver, &stored) {

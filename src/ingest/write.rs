@@ -33,6 +33,8 @@ pub struct Target {
     pub clickhouse: ClickHouse,
     pub ops: String,
     pub(super) table: String,
+    /// the table that this one is to take the place of
+    pub(super) replaced: Option<String>,
     touches: Touches,
     /// rows that are still to come
     awaited: Arc<Mutex<Awaited>>,
@@ -57,6 +59,7 @@ impl Target {
     pub fn new(job: SilverJob, clickhouse: ClickHouse, silver: &str, ops: &str) -> Target {
         Target {
             table: qualified(silver, &table_name(&job)),
+            replaced: None,
             touches: Touches::new(&job, &clickhouse, silver, ops),
             ops: ops.to_owned(),
             job,
@@ -67,11 +70,12 @@ impl Target {
         }
     }
 
-    /// Into a table like the job's that nobody reads yet; its name is quoted. What rows lean on is looked for there, too.
+    /// Into a table like the job's that nobody reads yet; its name is quoted. What rows lean on is looked for there, too, and
+    /// where it is not there any more, the job's own table says what became of the row.
     #[must_use]
-    pub fn into_table(self, table: String) -> Target {
+    pub fn into_table(mut self, table: String) -> Target {
         Target {
-            table,
+            replaced: Some(std::mem::replace(&mut self.table, table)),
             touches: Touches::none(&self.job, &self.clickhouse, &self.ops),
             ..self
         }
@@ -93,6 +97,7 @@ impl Target {
             clickhouse: self.clickhouse.clone(),
             ops: self.ops.clone(),
             table: self.table.clone(),
+            replaced: self.replaced.clone(),
             touches: self.touches.clone(),
             awaited: Arc::clone(&self.awaited),
             held_up: Arc::clone(&self.held_up),

@@ -92,7 +92,7 @@ impl Place<'_> {
         let sql = format!(
             "SELECT {}, _version, {} FROM {} WHERE ({}, _version) IN ({})",
             self.selected(self.key),
-            self.selected(columns),
+            cast(columns),
             self.table,
             self.names(),
             asked(self.key, &cells, Some(&versions))
@@ -110,6 +110,21 @@ impl Place<'_> {
             }
         }
         Ok((places, values))
+    }
+
+    /// Copies what messages have made of these keys into another table, whose name is quoted.
+    pub(crate) async fn copy_to(&self, table: &str, keys: &[Key]) -> Result<()> {
+        for some in keys.chunks(MOST_KEYS) {
+            let cells: Vec<&[Data]> = some.iter().map(|(_, cells)| cells.as_slice()).collect();
+            let sql = format!(
+                "INSERT INTO {table} SELECT * FROM {} WHERE bitAnd(_version, 255) = 0 AND ({}) IN ({})",
+                self.table,
+                self.names(),
+                asked(self.key, &cells, None)
+            );
+            self.clickhouse.execute_long(&sql).await?;
+        }
+        Ok(())
     }
 
     pub(super) fn names(&self) -> String {
@@ -136,6 +151,12 @@ impl Place<'_> {
             Error::new(Kind::Mismatch, message)
         })
     }
+}
+
+/// These columns in these types: another process may have widened one a moment ago.
+fn cast(columns: &[(String, Type)]) -> String {
+    let cast = |(name, kind): &(String, Type)| format!("CAST({} AS {})", quote(name), plain(kind));
+    columns.iter().map(cast).collect::<Vec<_>>().join(", ")
 }
 
 /// Versions of the dead letters of these Kafka keys.

@@ -1,6 +1,8 @@
 //! Avro under a real registry: its schemas change in mid topic, it goes away and comes back, it does not know an id.
 //! (`types` compares every type through Debezium's Avro with PostgreSQL.)
 
+mod mongodb;
+
 use std::time::Duration;
 
 use apache_avro::types::Value;

@@ -1,6 +1,6 @@
 //! `bullion connectors` against the real Kafka Connect, Debezium and PostgreSQL.
 
-use crate::support::{Engine, MariaDb, PATIENCE, Project, SourceProject, wait_for};
+use crate::support::{Engine, MariaDb, PATIENCE, Project, SourceProject, stack, wait_for};
 
 const SHOP: &str = "CREATE TABLE orders (id int PRIMARY KEY); CREATE TABLE clicks (note text);";
 
@@ -185,6 +185,7 @@ async fn a_connector_of_mariadb_is_made_applied_and_its_rows_arrive() {
     let mut source = MariaDb::new("connectors_mariadb").await;
     let mut project = Project::new("connectors_mariadb", &Engine::of_stack()).await;
     project.set("BULLION_MYSQL_URL", &source.url());
+    project.set("BULLION_CONNECT_URL", &stack("BULLION_CONNECT_URL"));
     source
         .run("CREATE TABLE orders (id bigint unsigned PRIMARY KEY, price decimal(10, 2), since time(3))")
         .await;

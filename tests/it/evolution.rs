@@ -1,6 +1,7 @@
 //! A table follows its source, on real parts: columns come, widen and go in mid topic, and nothing is written wrong.
 
 mod halfway;
+mod options;
 mod widening;
 
 use crate::support::kafka::Topic;

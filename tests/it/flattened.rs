@@ -1,6 +1,7 @@
 //! Rows as Debezium's ExtractNewRecordState leaves them, by each of its ways to tell of deletes, through the real transform.
 
-use crate::support::{Engine, PATIENCE, Project, Source, wait_for};
+use crate::support::{Engine, PATIENCE, Project, Source, stack, wait_for};
+use crate::types::avro_converters;
 
 /// A table, the settings of its transform, and what its job declares.
 struct Way {
@@ -21,6 +22,7 @@ const fn way(
     }
 }
 
+const JSON: &str = "flattened-json";
 const MODE: &str = "delete.tombstone.handling.mode";
 const WAYS: [Way; 5] = [
     way("tombstone", &[(MODE, "tombstone")], "tombstone"),
@@ -62,18 +64,36 @@ const OLDER: [Way; 4] = [
 
 #[tokio::test(flavor = "multi_thread")]
 async fn flattened_rows_follow_the_source_by_every_way_of_telling_deletes() {
-    rows_follow("flattened", &WAYS, &[]).await;
+    rows_follow("flattened", JSON, &WAYS, &[]).await;
 }
 
 /// Before 3.2 two settings said it; the transform and the connector are Debezium 2.7's.
 #[tokio::test(flavor = "multi_thread")]
 async fn flattened_rows_follow_the_source_by_every_older_way_of_telling_deletes() {
     let version = ("connector.plugin.version", VERSION.1);
-    rows_follow("flattened_older", &OLDER, &[version]).await;
+    rows_follow("flattened_older", JSON, &OLDER, &[version]).await;
 }
 
-async fn rows_follow(name: &str, ways: &[Way], more: &[(&str, &str)]) {
-    let project = Project::new(name, &Engine::of_stack()).await;
+/// The same rows from Avro; a registry keeps their schemas.
+#[tokio::test(flavor = "multi_thread")]
+async fn flattened_rows_follow_the_source_in_avro() {
+    let converters = avro_converters(&stack("BULLION_REGISTRY_API"));
+    let converters = converters.iter().map(|(k, v)| (k.as_str(), v.as_str()));
+    let adjusted = [("schema.name.adjustment.mode", "avro")];
+    let settings: Vec<(&str, &str)> = adjusted.into_iter().chain(converters).collect();
+    let [tombstone, _, rewrite, ..] = WAYS;
+    rows_follow(
+        "flattened_avro",
+        "flattened-avro",
+        &[tombstone, rewrite],
+        &settings,
+    )
+    .await;
+}
+
+async fn rows_follow(name: &str, format: &str, ways: &[Way], more: &[(&str, &str)]) {
+    let mut project = Project::new(name, &Engine::of_stack()).await;
+    project.set("BULLION_REGISTRY_URL", &stack("BULLION_REGISTRY_URL"));
     let source = Source::new(name).await;
     let tables: Vec<&str> = ways.iter().map(|way| way.table).collect();
     for table in &tables {
@@ -98,7 +118,7 @@ async fn rows_follow(name: &str, ways: &[Way], more: &[(&str, &str)]) {
     }
     for Way { table, deletes, .. } in ways {
         let job = format!(
-            "topic = \"{}\"\nformat = \"flattened-json\"\ndeletes = \"{deletes}\"\nkey = [\"id\"]\n[columns]\nid = \"Int64\"\n\
+            "topic = \"{}\"\nformat = \"{format}\"\ndeletes = \"{deletes}\"\nkey = [\"id\"]\n[columns]\nid = \"Int64\"\n\
              note = \"Nullable(String)\"\nprice = \"Decimal(10, 2)\"\nat = \"Nullable(DateTime64(6, 'UTC'))\"\n",
             source.topic(table)
         );

@@ -2,6 +2,7 @@
 
 mod kafka;
 mod mysql;
+mod options;
 
 use crate::support::kafka::Topic;
 use crate::support::{Dice, Engine, PATIENCE, Project, Source, wait_for};

@@ -66,7 +66,7 @@ async fn every_type_arrives_as_it_is_in_avro() {
 }
 
 /// Apicurio's converter in Confluent's framing, for keys and for values.
-fn avro_converters(api: &str) -> Vec<(String, String)> {
+pub fn avro_converters(api: &str) -> Vec<(String, String)> {
     let of = |part: &str| {
         let set = |name: &str, value: &str| (format!("{part}.converter{name}"), value.to_owned());
         [
