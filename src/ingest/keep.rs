@@ -128,9 +128,10 @@ impl<'a> Keeping<'a> {
 
     /// Writes what can be told now; gives the cases that are left.
     async fn round(&mut self, mut order: Vec<u32>, out_of_patience: bool) -> Result<Vec<usize>> {
+        // first: a batch that writes its rows while silver is asked is not awaited afterwards, and the answer lacks them
+        let awaited = self.target.awaited_before(self.number);
         let stored = self.stored().await?;
         let dead = self.dead_letters().await?;
-        let awaited = self.target.awaited_before(self.number);
         let (mut rejected, mut from_silver, mut left) = (Vec::new(), Vec::new(), Vec::new());
         let mut elsewhere: HashMap<u32, Vec<(usize, Found)>> = HashMap::new();
         {
