@@ -1,5 +1,7 @@
 //! `toast = "keep"`: what an update did not send is what the row had, on a real PostgreSQL and a real Debezium.
 
+mod convoy;
+
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 

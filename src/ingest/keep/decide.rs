@@ -101,7 +101,11 @@ impl<'a> Deciding<'a> {
             let mut missing = None;
             for column in self.doubted(*row) {
                 match self.value(at, place, *column) {
-                    Found::NotYet if !self.known.out_of_patience => {
+                    // an earlier batch that is still to write has a patience of its own
+                    Found::NotYet
+                        if !self.known.out_of_patience
+                            || self.known.awaited.contains(&case.key.0) =>
+                    {
                         decision.wait = true;
                         return decision;
                     }
@@ -156,6 +160,10 @@ impl<'a> Deciding<'a> {
         let before = place
             .checked_sub(1)
             .and_then(|place| case.rows.get(place).copied());
+        if before.is_none() && self.known.awaited.contains(key) {
+            // what silver has is not what the row was by then
+            return Found::NotYet;
+        }
         let before_version = before.map(|row| rows.version(row as usize));
         let stored = self
             .stored(key)
@@ -175,7 +183,6 @@ impl<'a> Deciding<'a> {
         match stored {
             Some(stored) if stored.deleted && !deleted => Found::Nothing,
             Some(stored) => Found::Silver(key.clone(), stored.version),
-            None if self.known.awaited.contains(key) => Found::NotYet,
             None => Found::Nothing,
         }
     }

@@ -272,6 +272,10 @@ fn a_row_waits_for_an_earlier_batch_that_waits() {
     scene.change(5, 'u', 2, UNSENT);
     scene.awaited.insert(key(2));
     assert_eq!(scene.told(), ["2: wait"]);
+    // what silver has is older than what that batch will write, and it ends some time
+    scene.silver(2, 3, false, None);
+    scene.out_of_patience = true;
+    assert_eq!(scene.told(), ["2: wait"]);
 }
 
 #[test]
