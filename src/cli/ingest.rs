@@ -84,7 +84,7 @@ fn report(summary: &Summary, output: out::Format) -> Outcome {
         let counted = json!({
             "messages": counters.messages, "rows": counters.rows, "written": counters.written,
             "inserts": counters.inserts, "skips": counters.skips, "rejects": counters.rejects,
-            "columns": counters.columns,
+            "columns": counters.columns, "typed_placeholders": counters.typed_placeholders,
             "failed": job.failed.as_ref().map(ToString::to_string),
         });
         jobs.insert(name.clone(), counted);

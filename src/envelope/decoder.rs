@@ -68,9 +68,9 @@ impl Decoder {
         }
     }
 
-    /// Values that spell a TOAST placeholder and were stored, because somebody had typed them.
-    pub fn typed_placeholders(&self) -> u64 {
-        self.typed
+    /// Values that spell a TOAST placeholder and were stored, because somebody had typed them; since it was last asked.
+    pub fn take_typed_placeholders(&mut self) -> u64 {
+        std::mem::take(&mut self.typed)
     }
 
     /// When the source made the last decoded change, or the connector its heartbeat: milliseconds since 1970.

@@ -72,6 +72,8 @@ pub struct Counters {
     pub rows: u64,
     pub rejects: BTreeMap<&'static str, u64>,
     pub skips: BTreeMap<&'static str, u64>,
+    /// values that spell a TOAST placeholder and are data
+    pub typed_placeholders: u64,
     /// rows that reached ClickHouse, after the collapse per key
     pub written: u64,
     pub inserts: u64,

@@ -5,6 +5,9 @@ mod convoy;
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
+use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::producer::BaseRecord;
+
 use crate::support::kafka::{Topic, producer};
 use crate::support::program::Running;
 use crate::support::{Engine, PATIENCE, Project, Source, wait_for};
@@ -204,10 +207,24 @@ async fn a_placeholder_whose_row_is_not_in_silver_is_a_dead_letter() {
     send("c", 4, "1", "four");
     send("u", 4, "\"?\"", "new"); // 7: a dead letter that may have said it
     send("u", 4, "3", unsent); // 8
+    // of a connector whose headers arrive and say nothing of another key: somebody has typed it
+    let typed = format!(
+        r#"{{"before":null,"after":{{"id":5,"n":1,"big":"{unsent}"}},"source":{{}},"op":"c"}}"#
+    );
+    let record = BaseRecord::to(&topic.name)
+        .key(r#"{"id":5}"#)
+        .payload(&typed)
+        .headers(OwnedHeaders::new().insert(Header {
+            key: "__debezium.context.connectorName",
+            value: Some("postgresql"),
+        }));
+    sending.send(record).map_err(|(error, _)| error).unwrap();
     rdkafka::producer::Producer::flush(&sending, PATIENCE).unwrap();
     let ended = project.succeed(&["ingest", "--until-caught-up", "--output", "json"]);
     let rows = format!("SELECT id, n, big FROM {name}_silver.docs ORDER BY id");
-    assert_eq!(engine.rows(&rows).await, ["1\t2\tone", "4\t1\tfour"]);
+    let stored = ["1\t2\tone", "4\t1\tfour", &format!("5\t1\t{unsent}")];
+    assert_eq!(engine.rows(&rows).await, stored);
+    assert_eq!(ended.json()["jobs"]["docs"]["typed_placeholders"], 1);
     let letters = format!(
         "SELECT offset, reason, column, value LIKE '%\"op\":\"u\"%' FROM {name}_ops.dead_letters ORDER BY offset"
     );

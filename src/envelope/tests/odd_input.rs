@@ -333,7 +333,7 @@ fn the_placeholders_text_on_an_insert_is_stored_and_counted() {
         let doubts = rows.doubts().iter().map(|doubt| doubt.columns.clone());
         (
             told,
-            decoder.typed_placeholders(),
+            decoder.take_typed_placeholders(),
             doubts.collect::<Vec<_>>(),
         )
     };

@@ -52,6 +52,7 @@ impl Lane {
         match fate {
             Fate::Row => {
                 self.counters.rows += 1;
+                self.counters.typed_placeholders += self.decoder.take_typed_placeholders();
                 let job = &self.target.job;
                 let letter = || dead_letter(job, raw, Reason::ToastPlaceholder.into());
                 self.batch.note_doubt(letter);
