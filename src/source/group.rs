@@ -8,7 +8,7 @@ use rdkafka_sys::RDKafkaErrorCode as Code;
 
 use super::answers::of;
 use super::partitions::{self, c_string};
-use super::{Consumer, Partition, millis};
+use super::{Consumer, Partition};
 use crate::error::Result;
 
 /// A process of the group.
@@ -29,44 +29,34 @@ impl Consumer {
 
     fn describe_group(&self, group: &CStr, patience: Duration) -> Result<Vec<Member>, Code> {
         let mut names = [group.as_ptr()];
-        // SAFETY: every object made here is freed here; the event owns the answer until then
-        unsafe {
-            let options = ffi::rd_kafka_AdminOptions_new(
-                self.handle,
-                ffi::RDKafkaAdminOp::RD_KAFKA_ADMIN_OP_DESCRIBECONSUMERGROUPS,
-            );
-            let mut message = [0 as c_char; 256];
-            ffi::rd_kafka_AdminOptions_set_request_timeout(
-                options,
-                millis(patience),
-                message.as_mut_ptr(),
-                message.len(),
-            );
-            let answers = ffi::rd_kafka_queue_new(self.handle);
-            let (names, count) = (names.as_mut_ptr(), names.len());
-            ffi::rd_kafka_DescribeConsumerGroups(self.handle, names, count, options, answers);
-            // librdkafka answers within the request's timeout; twice that is a fault of its own
-            let event = ffi::rd_kafka_queue_poll(answers, 2 * millis(patience));
-            let read = read_answer(event);
-            if !event.is_null() {
-                ffi::rd_kafka_event_destroy(event);
-            }
-            ffi::rd_kafka_queue_destroy(answers);
-            ffi::rd_kafka_AdminOptions_destroy(options);
-            read
-        }
+        let (names, count) = (names.as_mut_ptr(), names.len());
+        self.ask(
+            ffi::RDKafkaAdminOp::RD_KAFKA_ADMIN_OP_DESCRIBECONSUMERGROUPS,
+            None,
+            patience,
+            |options, answers| {
+                // SAFETY: the name outlives the call, which copies it
+                unsafe {
+                    ffi::rd_kafka_DescribeConsumerGroups(
+                        self.handle,
+                        names,
+                        count,
+                        options,
+                        answers,
+                    );
+                }
+            },
+            // SAFETY: the event is valid
+            |event| unsafe { read_answer(event) },
+        )
     }
 }
 
 /// # Safety
-/// `event` must be null or a valid event of a live consumer.
+/// `event` must be a valid event of a live consumer.
 unsafe fn read_answer(event: *mut ffi::rd_kafka_event_t) -> Result<Vec<Member>, Code> {
-    if event.is_null() {
-        return Err(Code::OperationTimedOut);
-    }
     // SAFETY: the event is valid, its parts live as long as it does
     unsafe {
-        of(ffi::rd_kafka_event_error(event))?;
         let result = ffi::rd_kafka_event_DescribeConsumerGroups_result(event);
         if result.is_null() {
             return Ok(Vec::new());

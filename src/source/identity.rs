@@ -1,6 +1,6 @@
 //! Who a topic is: the cluster it lives on, its id, how many partitions it has.
 
-use std::ffi::{CStr, c_char};
+use std::ffi::CStr;
 use std::time::Duration;
 
 use rdkafka_sys as ffi;
@@ -53,40 +53,23 @@ impl Consumer {
         patience: Duration,
     ) -> Result<(String, u32), Code> {
         let mut names = [topic.as_ptr()];
-        // SAFETY: every object made here is freed here; the event owns the answer until then
-        unsafe {
-            let topics = ffi::rd_kafka_TopicCollection_of_topic_names(names.as_mut_ptr(), 1);
-            let options = ffi::rd_kafka_AdminOptions_new(
-                self.handle,
-                ffi::RDKafkaAdminOp::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS,
-            );
-            let mut message = [0 as c_char; 256];
-            ffi::rd_kafka_AdminOptions_set_request_timeout(
-                options,
-                millis(patience),
-                message.as_mut_ptr(),
-                message.len(),
-            );
+        // SAFETY: librdkafka copies the name
+        let topics = unsafe { ffi::rd_kafka_TopicCollection_of_topic_names(names.as_mut_ptr(), 1) };
+        let read = self.ask(
+            ffi::RDKafkaAdminOp::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS,
             // any broker can answer; without this librdkafka waits for a controller, which a mock cluster lacks
-            ffi::rd_kafka_AdminOptions_set_broker(
-                options,
-                broker,
-                message.as_mut_ptr(),
-                message.len(),
-            );
-            let answers = ffi::rd_kafka_queue_new(self.handle);
-            ffi::rd_kafka_DescribeTopics(self.handle, topics, options, answers);
-            // librdkafka answers within the request's timeout; twice that is a fault of its own
-            let event = ffi::rd_kafka_queue_poll(answers, 2 * millis(patience));
-            let read = read_answer(event);
-            if !event.is_null() {
-                ffi::rd_kafka_event_destroy(event);
-            }
-            ffi::rd_kafka_queue_destroy(answers);
-            ffi::rd_kafka_AdminOptions_destroy(options);
-            ffi::rd_kafka_TopicCollection_destroy(topics);
-            read
-        }
+            Some(broker),
+            patience,
+            |options, answers| {
+                // SAFETY: the topics are freed after the answer
+                unsafe { ffi::rd_kafka_DescribeTopics(self.handle, topics, options, answers) };
+            },
+            // SAFETY: the event is valid
+            |event| unsafe { read_answer(event) },
+        );
+        // SAFETY: made above, used no more
+        unsafe { ffi::rd_kafka_TopicCollection_destroy(topics) };
+        read
     }
 
     pub(super) fn any_broker(&self, patience: Duration) -> Result<i32> {
@@ -136,14 +119,10 @@ impl Consumer {
 /// A topic's id and its number of partitions.
 ///
 /// # Safety
-/// `event` must be null or a valid event of a live consumer.
+/// `event` must be a valid event of a live consumer.
 unsafe fn read_answer(event: *mut ffi::rd_kafka_event_t) -> Result<(String, u32), Code> {
-    if event.is_null() {
-        return Err(Code::OperationTimedOut);
-    }
     // SAFETY: the event is valid, its parts live as long as it does
     unsafe {
-        of(ffi::rd_kafka_event_error(event))?;
         let result = ffi::rd_kafka_event_DescribeTopics_result(event);
         let mut count = 0;
         let described = ffi::rd_kafka_DescribeTopics_result_topics(result, &raw mut count);

@@ -4,6 +4,7 @@
 //! *noted* by its callback and answered by the flow with [`Consumer::assign`] or [`Consumer::unassign`], after it has
 //! drained what it must.
 
+mod admin;
 mod answers;
 mod callbacks;
 mod commits;
