@@ -69,10 +69,12 @@ pub async fn write(clickhouse: &ClickHouse, ops: &str, events: &[Event]) -> Resu
     clickhouse.insert_rows(&table(ops), events).await
 }
 
-/// Field → the schema's latest words for its type.
+/// Field → the schema's latest words for its type. What was added or widened may stand in the words of the source database,
+/// which no schema repeats: who died between that line and the next that was seen would take the schema for another one.
 pub async fn sources(clickhouse: &ClickHouse, ops: &str, job: &SilverJob) -> Result<Sources> {
     let sql = format!(
-        "SELECT field, argMax(source_type, (at, state)) AS source_type FROM {} AS columns WHERE job = {} AND columns.source_type != '' GROUP BY field",
+        "SELECT field, argMax(source_type, at) AS source_type FROM {} AS columns \
+         WHERE job = {} AND state = 'seen' AND columns.source_type != '' GROUP BY field",
         table(ops),
         literal(&job.name)
     );

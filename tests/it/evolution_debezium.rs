@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio_postgres::Client;
 
@@ -76,7 +76,7 @@ async fn follow(name: &str, schemas: bool) {
     let mut running = [start(&project), start(&project)];
     let loading = Arc::new(AtomicBool::new(true));
     let load = tokio::spawn(load(source.another().await, Arc::clone(&loading)));
-    reaches(&project, "count() >= 300").await;
+    reaches(&project, &mut running, "count() >= 300").await;
 
     let mut dice = Dice::new(7);
     for (alteration, change, seen) in ALTERATIONS {
@@ -88,7 +88,7 @@ async fn follow(name: &str, schemas: bool) {
         running[victim].0.kill().unwrap();
         running[victim].0.wait().unwrap();
         running[victim] = start(&project);
-        reaches(&project, seen).await;
+        reaches(&project, &mut running, seen).await;
     }
     loading.store(false, Ordering::Relaxed);
     load.await.unwrap();
@@ -151,12 +151,18 @@ fn start(project: &Project) -> Running {
 }
 
 /// Silver has a row count or a value that only later messages bring.
-async fn reaches(project: &Project, condition: &str) {
+async fn reaches(project: &Project, running: &mut [Running], condition: &str) {
     let sql = format!("SELECT {condition} FROM {}_silver.items", project.name);
-    wait_for(condition, PATIENCE, || async {
-        (project.engine.number(&sql).await == 1).then_some(())
-    })
-    .await;
+    let until = Instant::now() + PATIENCE;
+    while project.engine.number(&sql).await != 1 {
+        let all = running.iter_mut().all(Running::is_running);
+        assert!(
+            all && Instant::now() < until,
+            "{condition}: {}",
+            project.log()
+        );
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 }
 
 /// Inserts and updates of columns that stay, until it is told to end.

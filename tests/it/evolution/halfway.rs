@@ -78,6 +78,26 @@ async fn a_crash_between_the_alter_and_what_follows_it_is_made_good() {
     assert_eq!(followed.rows("n").await, ["\\N", "\\N", "1", "5000000000"]);
 }
 
+/// Digits that a schema calls a string: how many there are only the database says, in words that no schema has.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_widening_that_the_database_told_is_no_other_schema_to_whoever_comes_after_a_crash() {
+    let amount = "amount = \"Decimal(12, 4)\"";
+    let followed = Followed::new("evolve_words", 1, ADD, amount).await;
+    let digits = |id, value: &str| {
+        let spelled = format!("\"{value}\"");
+        followed.send(0, id, &[("amount", TEXT, &spelled)]);
+    };
+    digits(1, "0.25");
+    followed.catch_up().exits(0);
+    // as a process leaves it that dies behind its line of what it did, and before the next of what it saw
+    let line = "INSERT INTO evolve_words_ops.columns VALUES ('notes', 'amount', 'widened', 'amount', 'Decimal(12, 4)',
+         'plain', 'numeric(12,4)', NULL, now64(3) + 1)";
+    followed.project.engine.ask(line).await.unwrap();
+    digits(2, "12345678.1234");
+    followed.catch_up().exits(0);
+    assert_eq!(followed.rows("amount").await, ["0.25", "12345678.1234"]);
+}
+
 #[cfg(feature = "failpoints")]
 #[tokio::test(flavor = "multi_thread")]
 async fn a_process_killed_after_the_alter_or_after_the_views_loses_nothing() {
