@@ -194,6 +194,11 @@ impl Error {
         }))
     }
 
+    /// A thread that blocked on our behalf came to no end: a fault of ours.
+    pub fn panicked(thread: tokio::task::JoinError) -> Self {
+        Error::new(Kind::Internal, "a thread panicked").because(thread)
+    }
+
     /// Keeps what lies beneath; it is shown after the message.
     #[must_use]
     pub fn because(mut self, source: impl Into<Source>) -> Self {

@@ -143,9 +143,7 @@ impl Topic {
             });
             then(prepared?)
         });
-        working
-            .await
-            .map_err(|error| Error::new(Kind::Internal, "a thread panicked").because(error))?
+        working.await.map_err(Error::panicked)?
     }
 }
 

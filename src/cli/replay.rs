@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{Context, Outcome, out};
 use crate::config::Config;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 use crate::progress::Progress;
 use crate::rate::Rate;
 use crate::replay::{From, Offsets, Plan, Range, Replay, Replayed, Until};
@@ -94,7 +94,7 @@ pub async fn run(args: Args, context: Context) -> Result<Outcome> {
         Ok((plan, Some(replayed)))
     });
     let (plan, replayed) = tokio::select! {
-        done = working => done.map_err(|error| Error::new(Kind::Internal, "a thread panicked").because(error))??,
+        done = working => done.map_err(Error::panicked)??,
         signal = context.shutdown.wait() => return Err(signal.error()),
     };
     let status = match (&replayed, plan.messages()) {

@@ -7,7 +7,7 @@ use tokio::task::JoinHandle;
 use super::consume::Consuming;
 use super::prepare::{Prepared, Preparing, lane_of};
 use crate::discover::{Finder, Found};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 
 /// How soon a new table is noticed.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
@@ -55,8 +55,7 @@ impl Consuming {
                 return Ok(());
             }
         };
-        let (finder, found) = looked
-            .map_err(|error| Error::new(Kind::Internal, "a thread panicked").because(error))?;
+        let (finder, found) = looked.map_err(Error::panicked)?;
         self.discovering.finder = Some(finder);
         match found {
             Ok(found) => self.discovering.waiting.extend(found),

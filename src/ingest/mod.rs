@@ -212,7 +212,7 @@ async fn interruptible<T: Send + 'static, F: Future<Output = Result<T>>>(
     let runtime = tokio::runtime::Handle::current();
     let working = tokio::task::spawn_blocking(move || runtime.block_on(work()));
     tokio::select! {
-        done = working => done.map_err(|error| Error::new(Kind::Internal, "a thread panicked").because(error))?,
+        done = working => done.map_err(Error::panicked)?,
         signal = shutdown.wait() => Err(signal.error()),
     }
 }

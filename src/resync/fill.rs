@@ -42,6 +42,7 @@ impl Filling<'_> {
             time: snapshot.time,
             caught_up: true,
         };
+        let columns = self.tables.columns().await?;
         let mut summary = Summary::default();
         // rows that the job rejects, of the last range and of this one: a key may lie beyond the last row that was read
         let mut before: HashSet<Key> = HashSet::new();
@@ -63,7 +64,7 @@ impl Filling<'_> {
                     .iter()
                     .filter_map(|row| row.key.clone())
                     .collect();
-                self.keep(&live, &keys).await?;
+                self.keep(&live, &columns, &keys).await?;
                 summary.refused += chunk.refused.len() as u64;
                 hidden |= chunk.hides_a_key();
                 refused.extend(keys);
@@ -90,7 +91,7 @@ impl Filling<'_> {
                     .filter(|(key, _)| only_ours(key))
                     .partition(|(_, newest)| !newest.deleted && (hidden || self.keeps_deleted()));
                 let kept: Vec<Key> = kept.into_iter().map(|(key, _)| key.clone()).collect();
-                self.keep(&live, &kept).await?;
+                self.keep(&live, &columns, &kept).await?;
                 summary.kept += kept.len() as u64;
                 summary.removed += gone.iter().filter(|(_, newest)| !newest.deleted).count() as u64;
                 let deleted = gone.iter().map(|(key, newest)| (key, (*newest).into()));
@@ -138,10 +139,10 @@ impl Filling<'_> {
     }
 
     /// Copies rows as silver has them.
-    async fn keep(&self, live: &Stored<'_>, keys: &[Key]) -> Result<()> {
+    async fn keep(&self, live: &Stored<'_>, columns: &str, keys: &[Key]) -> Result<()> {
+        let shadow = self.tables.shadow();
         for keys in keys.chunks(KEYS_AT_ONCE) {
-            live.copy_versions(&self.tables.shadow(), &self.tables.columns().await?, keys)
-                .await?;
+            live.copy_versions(&shadow, columns, keys).await?;
         }
         Ok(())
     }

@@ -130,7 +130,7 @@ async fn prepare(anew: &Anew<'_>) -> Result<Replay> {
         let (from, until) = (replay::From::Start, Until::Offsets(ends));
         runtime.block_on(Replay::prepare(&config, &clickhouse, job, &from, &until))
     });
-    preparing.await.map_err(panicked)?
+    preparing.await.map_err(Error::panicked)?
 }
 
 async fn plan(anew: &Anew<'_>, replay: &Replay, untold: Untold) -> Result<String> {
@@ -183,7 +183,7 @@ async fn read(
         replay.run(&config, &clickhouse, &progress, &rate, &shutdown)
     });
     tokio::select! {
-        read = reading => read.map_err(panicked)?,
+        read = reading => read.map_err(Error::panicked)?,
         lost = lost(anew.lease) => Err(lost),
     }
 }
@@ -195,8 +195,4 @@ async fn lost(lease: &Lease) -> Error {
             return error;
         }
     }
-}
-
-fn panicked(error: tokio::task::JoinError) -> Error {
-    Error::new(Kind::Internal, "a thread panicked").because(error)
 }

@@ -47,7 +47,7 @@ pub async fn reached(kafka: &config::Kafka, job: &SilverJob) -> Result<Reached> 
     let (kafka, job) = (kafka.clone(), job.clone());
     // librdkafka blocks
     let asked = tokio::task::spawn_blocking(move || ask(&Consumer::connect(&kafka)?, &job)).await;
-    asked.map_err(|error| Error::new(Kind::Internal, "a thread panicked").because(error))?
+    asked.map_err(Error::panicked)?
 }
 
 fn ask(consumer: &Consumer, job: &SilverJob) -> Result<Reached> {

@@ -62,7 +62,7 @@ fn assert_equal(project: &Project) {
 /// Neither the shadow nor its mark is left.
 async fn assert_tidy(project: &Project) {
     let sql = format!(
-        "SELECT name, comment FROM system.tables WHERE database = '{}' AND name LIKE 'notes_versions%'",
+        "SELECT name, comment FROM system.tables WHERE database = '{}' AND name LIKE 'notes\\_versions%'",
         project.database("silver")
     );
     assert_eq!(project.engine.rows(&sql).await, ["notes_versions\t"]);

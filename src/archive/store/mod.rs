@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use bytes::Bytes;
 
 use super::Settings;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 
 pub enum Store {
     Folder(PathBuf),
@@ -82,5 +82,5 @@ async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T> + Send + 'static,
 ) -> Result<T> {
     let done = tokio::task::spawn_blocking(work).await;
-    done.map_err(|error| Error::new(Kind::Internal, "a thread panicked").because(error))?
+    done.map_err(Error::panicked)?
 }

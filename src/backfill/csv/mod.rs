@@ -69,7 +69,7 @@ impl Lines {
     ) -> Result<Lines> {
         let (asked, of, step) = (csv.clone(), job.clone(), request.chunk.unwrap_or(CHUNK));
         let cutting = spawn_blocking(move || reading::cut(&asked, &of, step));
-        let (layout, cut) = cutting.await.map_err(panicked)??;
+        let (layout, cut) = cutting.await.map_err(Error::panicked)??;
         let names = &config.clickhouse;
         let name = file_name(&csv.path);
         let over = if csv.overwrite {
@@ -117,7 +117,7 @@ impl Lines {
                 let lines = reading.next(most);
                 (reading, lines)
             });
-            let (back, lines) = working.await.map_err(panicked)?;
+            let (back, lines) = working.await.map_err(Error::panicked)?;
             reading = back;
             let lines = lines?;
             if lines.count == 0 {
@@ -173,10 +173,6 @@ impl Lines {
         stored::insert(&self.clickhouse, &self.silver, &block, touches).await?;
         Ok(block.rows() as u64)
     }
-}
-
-fn panicked(error: tokio::task::JoinError) -> Error {
-    Error::new(Kind::Internal, "a thread panicked").because(error)
 }
 
 fn file_name(path: &Path) -> String {

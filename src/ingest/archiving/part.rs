@@ -11,7 +11,7 @@ use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
 use crate::archive::{Chunk, Covers, File, Name, Reached, Store, day_of};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 use crate::failpoint::{self, Point};
 use crate::ingest::write::Tries;
 use crate::source::RawMessage;
@@ -237,9 +237,7 @@ impl Work {
             }
             Ok::<_, Error>(file)
         });
-        let file = encoded
-            .await
-            .map_err(|error| Error::new(Kind::Internal, "a thread panicked").because(error))??;
+        let file = encoded.await.map_err(Error::panicked)??;
         let Some(name) = name else {
             return Ok(Outcome::Grown(file));
         };

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use bullion::column::version;
 
+use super::assert_tidy;
 use crate::support::kafka::{Topic, key};
 use crate::support::{Dice, Engine, PATIENCE, Project, wait_for};
 
@@ -46,15 +47,6 @@ async fn notes(project: &Project) -> Notes {
         (id.parse().unwrap(), note.to_owned())
     };
     rows.iter().map(pair).collect()
-}
-
-/// Neither the shadow nor its mark is left.
-async fn assert_tidy(project: &Project) {
-    let sql = format!(
-        "SELECT name, comment FROM system.tables WHERE database = '{}' AND name LIKE 'notes\\_versions%'",
-        project.database("silver")
-    );
-    assert_eq!(project.engine.rows(&sql).await, ["notes_versions\t"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
