@@ -34,6 +34,7 @@ mod consume;
 mod discovering;
 mod drain;
 mod evolving;
+mod first_start;
 mod heartbeat;
 mod keep;
 pub mod lag;
@@ -49,6 +50,7 @@ mod schemas;
 mod start;
 mod status;
 mod tell;
+mod topics;
 mod write;
 
 use std::collections::BTreeMap;

@@ -8,11 +8,10 @@ use super::consume::Consuming;
 use super::lane::{Lane, Owned};
 use super::start::{Known, position};
 use crate::archive::Reached;
-use crate::checkpoint::{Checkpoint, Position};
+use crate::checkpoint::Position;
 use crate::error::{Error, Kind, Result, Retry};
-use crate::job::SilverJob;
 use crate::sink::checkpoints;
-use crate::source::{ANSWER, Partition, Positioned, Rebalance};
+use crate::source::{Partition, Positioned, Rebalance};
 
 /// Others wait for us while we finish; well below any `max.poll.interval.ms`, since nothing is polled meanwhile.
 const REVOKE_DRAIN: Duration = Duration::from_secs(5);
@@ -23,20 +22,10 @@ const BOOKKEEPING: Duration = Duration::from_secs(2);
 /// Pause before the group is answered again.
 const ANSWER_AGAIN: Duration = Duration::from_millis(500);
 
-/// How often a topic is looked for that librdkafka misses.
-const LOOK_FOR_TOPICS: Duration = Duration::from_secs(3);
-/// A topic that is deleted and made again between two fetches says so to nobody, and librdkafka goes on in the new one at
-/// the old one's offset: each topic is looked at so often.
-const LOOK_AT_TOPICS: Duration = Duration::from_secs(10);
-/// What a look may take, three times: the loop waits meanwhile.
-const GLANCE: Duration = Duration::from_millis(500);
-/// A broker that has just come back may not know its topics for a moment.
-const GONE: Duration = Duration::from_secs(10);
-
 /// A partition that is about to be ours: its job's index, its number, where it stands.
-type Taken = (usize, i32, Owned);
+pub(super) type Taken = (usize, i32, Owned);
 /// What `ops.checkpoints` knows: job's index → partition → position.
-type Checkpoints = BTreeMap<usize, BTreeMap<i32, Position>>;
+pub(super) type Checkpoints = BTreeMap<usize, BTreeMap<i32, Position>>;
 /// How far the archive is: topic, epoch, partition, position.
 type Kept = (String, u8, i32, Reached);
 
@@ -172,7 +161,7 @@ impl Consuming {
     }
 
     /// Jobs whose topics are among these.
-    fn lanes_of(&self, partitions: &[Partition]) -> Vec<usize> {
+    pub(super) fn lanes_of(&self, partitions: &[Partition]) -> Vec<usize> {
         let touched = |lane: &Lane| {
             let mut partitions = partitions.iter();
             partitions.any(|partition| partition.topic == lane.target.job.topic)
@@ -180,67 +169,6 @@ impl Consuming {
         let lanes = self.lanes.iter().enumerate();
         let its = lanes.filter(|(_, lane)| touched(lane));
         its.map(|(index, _)| index).collect()
-    }
-
-    /// A topic that is gone takes its partitions along without a word to its job.
-    pub(super) fn look_for_lost_topics(&mut self) {
-        let due = self.pace.topics.elapsed() >= LOOK_FOR_TOPICS;
-        if !due || !self.consumer.has_missed_topic() {
-            return;
-        }
-        self.pace.topics = Instant::now();
-        for index in 0..self.lanes.len() {
-            self.look_at(index);
-        }
-    }
-
-    /// One topic after the other, each once in a while.
-    pub(super) fn look_at_next_topic(&mut self) {
-        let every = LOOK_AT_TOPICS / u32::try_from(self.lanes.len()).unwrap_or(u32::MAX).max(1);
-        if self.pace.glance.elapsed() < every {
-            return;
-        }
-        self.pace.glance = Instant::now();
-        self.pace.glanced = (self.pace.glanced + 1) % self.lanes.len().max(1);
-        self.look_at(self.pace.glanced);
-    }
-
-    fn look_at(&mut self, index: usize) {
-        if let Err(error) = self.check_topic(index, GLANCE) {
-            tracing::debug!(%error, "while looking at a topic");
-        }
-    }
-
-    fn check_topics(&mut self, partitions: &[Partition]) -> Result<()> {
-        for index in self.lanes_of(partitions) {
-            self.check_topic(index, ANSWER)?;
-        }
-        Ok(())
-    }
-
-    /// A topic may have been deleted, made anew, or given more partitions, since the start.
-    fn check_topic(&mut self, index: usize, patience: Duration) -> Result<()> {
-        let Some(lane) = self.lanes.get_mut(index) else {
-            return Ok(());
-        };
-        let (None, Some(known)) = (&lane.failed, &lane.identity) else {
-            return Ok(());
-        };
-        let topic = &lane.target.job.topic;
-        let found = self.consumer.identify_within(topic, patience);
-        let same =
-            found.and_then(|found| checkpoints::same_identity(&lane.target.job, known, &found));
-        let missing = matches!(&same, Err(error) if error.kind() == Kind::NotFound);
-        lane.missing_since = missing.then(|| lane.missing_since.unwrap_or_else(Instant::now));
-        match same {
-            Err(error) if missing && lane.is_missed_for_less_than(GONE) => Err(error),
-            Err(error) if error.kind().policy().retry == Retry::Never => {
-                let job = format!("job {}", lane.target.job.name);
-                lane.fail(error.context(job));
-                Ok(())
-            }
-            same => same,
-        }
     }
 
     /// Read anew each time: another process of the group may have moved on meanwhile.
@@ -281,55 +209,7 @@ impl Consuming {
         Ok(archived)
     }
 
-    /// What the group committed before `ops` was emptied, or in an earlier epoch, has to be gone before a first start is
-    /// known: the next start of a partition that is known goes on at what is committed. Whether that is so now.
-    fn overwrite_stale(&mut self, checkpoints: &Checkpoints, taken: &mut [Taken]) -> Result<bool> {
-        let mut stale: BTreeMap<Partition, i64> = BTreeMap::new();
-        for (index, number, owned) in taken.iter_mut() {
-            let is_stale = owned.committed.is_some_and(|offset| offset != owned.next);
-            let lane = self.lanes.get(*index);
-            if let Some(lane) = lane.filter(|_| is_stale && is_first(checkpoints, *index, *number))
-            {
-                stale.insert(lane.partition(*number), owned.next);
-                owned.committed = Some(owned.next);
-            }
-        }
-        if stale.is_empty() {
-            return Ok(true);
-        }
-        let offsets = stale.iter().map(|(partition, next)| (partition, *next));
-        match self.consumer.commit_and_wait(offsets) {
-            Ok(()) => Ok(true),
-            Err(error) if error.kind() == Kind::Unreachable => Err(error),
-            // the group may have gone on without us, and says so only after our answer
-            Err(error) => {
-                tracing::warn!(%error, "where partitions start is not known for ever yet");
-                for (_, _, owned) in taken {
-                    owned.committed = None;
-                }
-                Ok(false)
-            }
-        }
-    }
-
-    /// A partition that was started once is known for ever, so `first_start` never applies to it again: written before
-    /// its first message is read.
-    fn remember_starts(&self, checkpoints: &Checkpoints, taken: &[Taken]) -> Result<()> {
-        let first: Vec<(SilverJob, Checkpoint)> = taken
-            .iter()
-            .filter(|(index, number, _)| is_first(checkpoints, *index, *number))
-            .filter_map(|(index, number, owned)| {
-                let mut checkpoint = Checkpoint::default();
-                checkpoint.advance(*number, owned.next, owned.source_time);
-                let lane = self.lanes.get(*index)?;
-                Some((lane.target.job.clone(), checkpoint))
-            })
-            .collect();
-        let write = checkpoints::write(&self.clickhouse, &self.ops, &self.group, &first);
-        self.within_patience(write)
-    }
-
-    fn within_patience<T>(&self, asked: impl Future<Output = Result<T>>) -> Result<T> {
+    pub(super) fn within_patience<T>(&self, asked: impl Future<Output = Result<T>>) -> Result<T> {
         let answer = self
             .runtime
             .block_on(async { tokio::time::timeout(BOOKKEEPING, asked).await });
@@ -379,12 +259,6 @@ impl Consuming {
         tracing::info!(partitions = partitions.len(), "partitions given up");
         self.consumer.unassign(partitions)
     }
-}
-
-/// Nothing was ever read of the partition in this epoch.
-fn is_first(checkpoints: &Checkpoints, index: usize, number: i32) -> bool {
-    let known = checkpoints.get(&index);
-    !known.is_some_and(|known| known.contains_key(&number))
 }
 
 /// What may be otherwise in a moment. A topic that is missing is one to wait for: it is its job's end, or that of none, when it

@@ -1,5 +1,7 @@
 //! A silver job: which topic, which key, which columns of which type, and what to do with the odd ones.
 
+mod check;
+mod columns;
 mod format;
 mod line;
 mod mongodb;
@@ -8,12 +10,12 @@ mod partition;
 mod read;
 mod time;
 
+pub use check::SYSTEM_COLUMNS;
 pub use format::{Deletes, Flattened, Format, Shape, Wire};
 pub(crate) use line::quoted;
 pub use mongodb::{LookupMiss, WHOLE_DOCUMENT};
 pub(crate) use options::ExtraFrom;
 pub use options::{Extra, Mask, MaskKey};
-pub use read::SYSTEM_COLUMNS;
 pub(super) use read::read;
 pub use time::EarlierTime;
 

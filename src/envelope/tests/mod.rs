@@ -6,6 +6,7 @@ mod corpus;
 mod drift;
 mod flattened;
 mod folds;
+mod keys;
 mod mongodb;
 mod odd_input;
 mod options;
