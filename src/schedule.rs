@@ -25,6 +25,9 @@ use crate::window::Window;
 
 /// How often an incomplete input is looked at again.
 const ASK_AGAIN: Duration = Duration::from_secs(5);
+/// How often swaps that were cut off are looked for, whoever did them: until they are redone readers may see old rows beside
+/// new ones, and the next fire of their job may be a month away.
+const MAKE_WHOLE: Duration = Duration::from_secs(15);
 /// Longest single wait for a fire: after it the wall clock is read anew, in case it was set.
 const LONGEST_NAP: Duration = Duration::from_secs(60);
 /// A clock that is set back by less than this plays no fire twice; one that is set back by more was wrong before, and what
@@ -59,11 +62,22 @@ impl Scheduler {
         let by_cron = jobs.into_iter().filter(|job| !job.follows_changes());
         tokio::join!(
             join_all(by_cron.map(|job| self.keep_time(job))),
-            self.follow_changes()
+            self.follow_changes(),
+            self.make_whole()
         );
         match self.shutdown.requested() {
             Some(signal) => Err(signal.error()),
             None => Ok(()),
+        }
+    }
+
+    /// Until the signal comes. Whoever opens the door to gold has made whole what he found: this is for what happens later.
+    async fn make_whole(&self) {
+        while self.nap(MAKE_WHOLE).await.is_ok() {
+            let repaired = gold::repair(&self.clickhouse, &self.config, &self.jobs, &self.shutdown);
+            if let Err(error) = Box::pin(repaired).await {
+                tracing::debug!(%error, "cannot look for swaps that were cut off");
+            }
         }
     }
 
@@ -127,6 +141,7 @@ impl Scheduler {
                 None => Ok(ended),
             };
         }
+        // what it depends on may be in mid-swap
         let repaired = gold::repair(&self.clickhouse, &self.config, &self.jobs, &self.shutdown);
         match repaired.await {
             Err(error) if matches!(error.kind(), Kind::Terminated | Kind::Interrupted) => {

@@ -19,7 +19,7 @@ use super::debounce::Debounce;
 use super::{ASK_AGAIN, Scheduler};
 use crate::dirty;
 use crate::error::{Error, Kind, Result};
-use crate::gold::{self, Pace, Work};
+use crate::gold::{Pace, Work};
 use crate::job::{Dependency, GoldJob, in_dependency_order};
 use crate::ledger::Run;
 use crate::sink::clickhouse::{ClickHouse, literal, quote};
@@ -151,8 +151,6 @@ impl Scheduler {
     /// Builds the windows that a job lacks, the newest of them where they are many.
     async fn catch_up(&self, job: &GoldJob) -> Result<Caught> {
         let ops = &self.config.clickhouse.ops;
-        // a swap that was cut off counts as built from what its run had read, and nothing else would come back to it
-        gold::repair(&self.clickhouse, &self.config, &self.jobs, &self.shutdown).await?;
         let mut behind = tokio::select! {
             behind = dirty::behind(&self.clickhouse, ops, &self.jobs, job, Utc::now()) => behind?,
             signal = self.shutdown.wait() => return Err(signal.error()),

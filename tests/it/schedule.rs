@@ -249,6 +249,33 @@ async fn the_loop_waits_for_clickhouse_fires_by_the_clock_and_ends_on_sigterm() 
 }
 
 #[tokio::test]
+async fn a_swap_that_is_cut_off_is_redone_in_seconds_though_its_job_fires_once_a_year() {
+    let project = daily().await;
+    project.write(
+        "jobs/gold/daily.toml",
+        &format!("schedule = \"0 0 1 1 *\"\n{TOML}"),
+    );
+    project.run("gold --date 2024-03-02").await.exits(0);
+    let (scheduler, _stop) = scheduler(&project).await;
+    // what ClickHouse's end leaves of a REPLACE: old rows beside new ones
+    let swapping = "INSERT INTO ops.windows_versions \
+SELECT * REPLACE ('swapping' AS state, version + 100 AS version) FROM ops.windows_versions FINAL";
+    project.sql(swapping).await;
+    let twice = "INSERT INTO gold.daily SELECT * FROM gold.daily";
+    project.sql(twice).await;
+    let redone = wait_for("the swap", PATIENCE, || async {
+        let state = project.ask("SELECT state FROM ops.windows").await;
+        (state == "done").then_some(())
+    });
+    tokio::select! {
+        () = redone => {}
+        ended = scheduler.run() => panic!("the scheduler ended: {ended:?}"),
+    }
+    let rows = "SELECT count(), sum(events) FROM gold.daily";
+    assert_eq!(project.ask(rows).await, "3\t100");
+}
+
+#[tokio::test]
 async fn the_manifest_says_what_a_scheduler_needs() {
     let project = daily().await;
     project.write(
