@@ -4,6 +4,7 @@ use chrono::{DateTime, TimeZone, Utc};
 use clickhouse::Row;
 use serde::Deserialize;
 
+use crate::config::Config;
 use crate::error::Result;
 use crate::job::{Dependency, GoldJob, Jobs};
 use crate::ledger::Ledger;
@@ -21,17 +22,18 @@ pub enum Freshness {
 /// Looks at everything that a job depends on; `window` is what [`crate::window::Calendar::input_of`] gives for it.
 pub async fn of_window(
     clickhouse: &ClickHouse,
-    ops: &str,
+    config: &Config,
     jobs: &Jobs,
     job: &GoldJob,
     window: Window,
 ) -> Result<Freshness> {
+    let ops = &config.clickhouse.ops;
     for dependency in &job.depends_on {
         let waiting = match dependency {
             Dependency::Silver(name) => {
                 let topic = jobs.silver.iter().find(|silver| silver.name == *name);
                 let Some(silver) = topic else { continue };
-                let seen = watermark(clickhouse, ops, &silver.topic).await?;
+                let seen = watermark(clickhouse, config, &silver.topic).await?;
                 silver_waiting(&silver.topic, seen, window)
             }
             Dependency::Gold(name) => {
@@ -53,10 +55,10 @@ pub async fn of_window(
     Ok(Freshness::Complete)
 }
 
-/// The source time that every partition of a topic has passed; none while one of them is unknown.
+/// The source time that our group has passed in every partition of a topic; none while one of them is unknown.
 pub async fn watermark(
     clickhouse: &ClickHouse,
-    ops: &str,
+    config: &Config,
     topic: &str,
 ) -> Result<Option<DateTime<Utc>>> {
     #[derive(Row, Deserialize)]
@@ -65,13 +67,14 @@ pub async fn watermark(
         known: u64,
         partitions: u64,
     }
-    let (ops, topic) = (quote(ops), literal(topic));
+    let (ops, group) = (quote(&config.clickhouse.ops), literal(&config.kafka.group));
+    let topic = literal(topic);
     // the newest epoch tells how many partitions the topic has; those of an older one may be gone
     let sql = format!(
         "SELECT ifNull(min(seen), 0) AS lowest, countIf(seen IS NOT NULL) AS known, \
 toUInt64(ifNull((SELECT argMax(partitions, epoch) FROM {ops}.topics FINAL WHERE topic = {topic}), 0)) AS partitions \
 FROM (SELECT partition, max(toUnixTimestamp64Milli(source_time)) AS seen FROM {ops}.checkpoints FINAL \
-WHERE topic = {topic} AND bitShiftRight(version, 56) = (SELECT max(epoch) FROM {ops}.topics WHERE topic = {topic}) \
+WHERE `group` = {group} AND topic = {topic} AND bitShiftRight(version, 56) = (SELECT max(epoch) FROM {ops}.topics WHERE topic = {topic}) \
 GROUP BY partition)"
     );
     let seen: Seen = clickhouse.one(&sql).await?;

@@ -15,7 +15,7 @@ use clickhouse::Row;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Kind, Result};
-use crate::sink::clickhouse::{ClickHouse, literal, quote};
+use crate::sink::clickhouse::{ClickHouse, error_code, literal, quote};
 use crate::window::Window;
 
 pub use anew::{forget, standing};
@@ -362,8 +362,19 @@ async fn insert(clickhouse: &ClickHouse, sql: &str) -> Result<()> {
 }
 
 fn missing(error: Error) -> Error {
-    match error.kind() {
-        Kind::NotFound => error.advise("run `bullion migrate`: it makes the ledger"),
+    not_migrated(error, "run `bullion migrate`: it makes the ledger")
+}
+
+/// What ClickHouse says where `ops` was never migrated, or by an older bullion only.
+pub fn not_migrated(error: Error, advice: &'static str) -> Error {
+    match (error.kind(), error_code(&error.to_string())) {
+        (Kind::NotFound, _) => error.advise(advice),
+        // no such column, to an insert and to a SELECT
+        (Kind::Query, Some(16 | 47)) => {
+            let message = "the tables of ops are those of an older bullion";
+            let older = Error::new(Kind::Mismatch, message).because(error);
+            older.advise("run `bullion migrate`: it adds what they lack")
+        }
         _ => error,
     }
 }

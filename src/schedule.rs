@@ -176,11 +176,12 @@ impl Scheduler {
         fire: DateTime<Utc>,
     ) -> Result<()> {
         let deadline = fire + job.grace;
-        let ops = &self.config.clickhouse.ops;
         let input = job.calendar.input_of(window, fire);
         loop {
             let missing =
-                match freshness::of_window(&self.clickhouse, ops, &self.jobs, job, input).await {
+                match freshness::of_window(&self.clickhouse, &self.config, &self.jobs, job, input)
+                    .await
+                {
                     Ok(Freshness::Complete) => return Ok(()),
                     Ok(Freshness::Waiting(what)) => what,
                     Err(error) if error.kind() == Kind::Unreachable => error.to_string(),

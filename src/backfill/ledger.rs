@@ -269,10 +269,7 @@ fn word(entry: &Entry, chunk: &Chunk, done: Option<(&Counted, f64)>) -> Word {
     }
 }
 
-/// A ClickHouse that was migrated by an older bullion.
 fn missing(error: Error) -> Error {
-    match error.kind() {
-        Kind::NotFound => error.advise("run `bullion migrate`: it makes the ledger of backfills"),
-        _ => error,
-    }
+    let advice = "run `bullion migrate`: it makes the ledger of backfills";
+    crate::ledger::not_migrated(error, advice)
 }

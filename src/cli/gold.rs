@@ -101,12 +101,13 @@ pub async fn run(args: Args, context: Context) -> Result<Outcome> {
         }
         let windows = &windows;
         if let (true, Some(last)) = (args.if_complete, windows.last()) {
-            let ops = &config.clickhouse.ops;
             let input = job.calendar.input_of(*last, Utc::now());
-            let found = freshness::of_window(&clickhouse, ops, &declared, job, input).await?;
+            let found = freshness::of_window(&clickhouse, &config, &declared, job, input).await?;
             if let Freshness::Waiting(what) = found {
                 let message = format!("gold job {} was not built: {what}", job.name);
-                told.note(job, Err(Error::new(Kind::NotFresh, message)));
+                let work = work(job, windows, &run);
+                let why = Error::new(Kind::NotFresh, message);
+                told.give_up(work, why, &clickhouse, &config).await?;
                 continue;
             }
         }
@@ -214,22 +215,31 @@ impl Told {
         config: &Config,
         shutdown: &Shutdown,
     ) -> Result<()> {
-        let result = match self.failed_dependency(work.job) {
-            Some(error) => {
-                let result = Err(error);
-                let ended = ending(work.windows.len(), &result);
-                let ops = &config.clickhouse.ops;
-                work.give_up(clickhouse, ops, &ended).await?;
-                result
-            }
-            None => work.perform(clickhouse, config, shutdown).await,
-        };
-        match result {
+        if let Some(error) = self.failed_dependency(work.job) {
+            return self.give_up(work, error, clickhouse, config).await;
+        }
+        match work.perform(clickhouse, config, shutdown).await {
             Err(error) if matches!(error.kind(), Kind::Terminated | Kind::Interrupted) => {
                 return Err(error);
             }
             result => self.note(work.job, result),
         }
+        Ok(())
+    }
+
+    /// The run's history has the job as well: a retry of the run builds it before those that wait for it.
+    async fn give_up(
+        &mut self,
+        work: Work<'_>,
+        why: Error,
+        clickhouse: &ClickHouse,
+        config: &Config,
+    ) -> Result<()> {
+        let result = Err(why);
+        let ended = ending(work.windows.len(), &result);
+        let ops = &config.clickhouse.ops;
+        work.give_up(clickhouse, ops, &ended).await?;
+        self.note(work.job, result);
         Ok(())
     }
 
@@ -262,7 +272,8 @@ impl Told {
         }
     }
 
-    /// One kind of failure keeps its exit code; different ones, or failures beside successes, are "some windows failed".
+    /// One kind of failure keeps its exit code, and so do those that mean "later" together; different ones, or failures
+    /// beside successes, are "some windows failed".
     pub fn outcome(self, context: &Context) -> Result<Outcome> {
         if context.output == out::Format::Text {
             for job in &self.jobs {
@@ -271,7 +282,7 @@ impl Told {
             }
         }
         let mut kinds: Vec<Kind> = self.errors.iter().map(Error::kind).collect();
-        kinds.dedup();
+        kinds.dedup_by_key(|kind| kind.policy().exit);
         for error in &self.errors {
             super::out::complain(format!("error: {error}"));
             super::out::complain(format!("  next: {}", error.advice()));

@@ -28,6 +28,7 @@ mod types;
 mod verify;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use serde_json::{Map, Value};
@@ -147,6 +148,9 @@ enum Command {
     Engine(engine::Args),
 }
 
+/// After the drain deadline, by which whoever obeys the signal has ended, and before Airflow's kill after 5 s.
+const LAST_RESORT: Duration = Duration::from_millis(4500);
+
 /// What every command is given.
 pub struct Context {
     pub config_file: Option<PathBuf>,
@@ -244,7 +248,11 @@ impl Cli {
                 output: self.output,
                 shutdown: Shutdown::on_signals()?,
             };
-            let outcome = Box::pin(self.command.run(context)).await;
+            let overdue = overdue(context.shutdown.clone(), self.command.last_resort());
+            let outcome = tokio::select! {
+                outcome = Box::pin(self.command.run(context)) => outcome,
+                late = overdue => Err(late),
+            };
             crate::lease::released().await;
             outcome
         });
@@ -254,7 +262,31 @@ impl Cli {
     }
 }
 
+/// The signal has come, and what it asks for has not been done in time: a server that does not answer is not waited for.
+async fn overdue(shutdown: Shutdown, last_resort: Option<Duration>) -> Error {
+    let signal = shutdown.wait().await;
+    match last_resort {
+        Some(time) => tokio::time::sleep(time).await,
+        None => std::future::pending().await,
+    }
+    signal.error()
+}
+
 impl Command {
+    /// How long after a signal a command is dropped where it stands, as if it were killed. One that only looks has nothing to
+    /// bring to an end; the engine has queries of others.
+    const fn last_resort(&self) -> Option<Duration> {
+        match self {
+            Command::Engine(_) => None,
+            Command::Compile(_)
+            | Command::Plan(_)
+            | Command::Lineage(_)
+            | Command::Runs(_)
+            | Command::Status(_) => Some(Duration::ZERO),
+            _ => Some(LAST_RESORT),
+        }
+    }
+
     async fn run(self, context: Context) -> Result<Outcome> {
         match self {
             Command::Check(args) => check::run(args, context),

@@ -217,3 +217,66 @@ async fn a_run_that_goes_on_is_not_built_again_and_one_that_never_was_neither() 
         moved.stderr
     );
 }
+
+/// `daily` waits for silver, `kinds` reads `daily`.
+async fn waiting() -> EmbeddedProject {
+    let project = daily().await;
+    let silver = "topic = \"shop.events\"\nkey = [\"id\"]\n[columns]\nid = \"Int64\"\n";
+    project.write("jobs/silver/events.toml", silver);
+    project.write(
+        "jobs/gold/daily.toml",
+        &format!("depends_on = [\"silver.events\"]\n{TOML}"),
+    );
+    project
+}
+
+#[tokio::test]
+async fn what_was_not_complete_is_built_before_what_waited_for_it() {
+    let project = waiting().await;
+    project.write(
+        "jobs/gold/kinds.toml",
+        &format!("depends_on = [\"gold.daily\"]\n{TOML}"),
+    );
+    project.write("jobs/gold/kinds.sql", SQL);
+    project.run("migrate").await.exits(0);
+    let careful = "gold --date 2024-03-05 --if-complete";
+    project.run(careful).await.exits(75);
+    let retry = format!("retry {} --output json", run(&project).await);
+    let built = project.run(&retry).await.exits(0).json();
+    assert_eq!(built["built"], 2, "{built}");
+    let both = "daily 2024-03-05 done\nkinds 2024-03-05 done";
+    assert_eq!(windows(&project).await, both);
+}
+
+#[cfg(feature = "failpoints")]
+#[tokio::test]
+async fn reasons_to_come_back_later_are_told_by_one_exit_code() {
+    let project = waiting().await;
+    project.write("jobs/gold/other.toml", TOML);
+    project.write("jobs/gold/other.sql", SQL);
+    project.run("migrate").await.exits(0);
+    let holder = project
+        .stopped("gold other --date 2024-03-06", "staging-filled:1")
+        .await;
+    let told = project
+        .run("gold --date 2024-03-05 --if-complete --output json")
+        .await
+        .exits(75)
+        .json();
+    assert_eq!(told["status"], "failed", "{told}");
+    drop(holder);
+}
+
+#[tokio::test]
+async fn a_ledger_of_an_older_bullion_names_the_command_that_mends_it() {
+    let project = daily().await;
+    project
+        .sql("ALTER TABLE ops.runs_versions DROP COLUMN search")
+        .await;
+    let refused = project.run("gold --date 2024-03-05").await.exits(2);
+    assert!(
+        refused.stderr.contains("run `bullion migrate`"),
+        "{}",
+        refused.stderr
+    );
+}

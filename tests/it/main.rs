@@ -71,6 +71,7 @@ mod replay;
 mod resync;
 mod routing;
 mod schedule;
+mod signals;
 mod silver_partitions;
 mod silver_status;
 mod support;

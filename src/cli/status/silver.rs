@@ -44,7 +44,7 @@ pub(super) async fn look<'a>(
         looked.push(Looked {
             job,
             lag,
-            complete_to: freshness::watermark(clickhouse, ops, &job.topic).await?,
+            complete_to: freshness::watermark(clickhouse, config, &job.topic).await?,
             now,
             dead_letters: own.map(|group| group.letters).sum(),
         });
