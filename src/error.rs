@@ -173,6 +173,12 @@ impl Kind {
             advice,
         }
     }
+
+    /// Whether the same may well succeed in some minutes, and nobody has to do anything for it.
+    pub const fn passes(self) -> bool {
+        let retry = self.policy().retry;
+        matches!(self, Kind::LeaseHeld) || matches!(retry, Retry::Backoff | Retry::SlowDown)
+    }
 }
 
 pub struct Error(Box<Inner>);

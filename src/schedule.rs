@@ -4,8 +4,11 @@
 //! fire ─▶ the last window that ended by then ─▶ is its input complete? ─▶ build ─▶ ops.runs ─▶ the next fire after this one
 //!                                                 │ no: ask again, until the grace is over: exit 75 in ops.runs
 //! ```
+//!
+//! A fire whose target is held, or whose ClickHouse is gone, is tried again: `fire`.
 
 mod debounce;
+mod fire;
 mod follow;
 
 use std::time::Duration;
@@ -15,15 +18,13 @@ use futures_util::future::join_all;
 
 use crate::config::Config;
 use crate::error::{Error, Kind, Result};
-use crate::freshness::{self, Freshness};
-use crate::gold::{self, Pace, Work, ending};
+use crate::gold;
 use crate::job::{GoldJob, Jobs, When};
-use crate::ledger::{Ending, Run};
 use crate::shutdown::Shutdown;
 use crate::sink::clickhouse::ClickHouse;
 use crate::window::Window;
 
-/// How often an incomplete input is looked at again.
+/// How often an incomplete input, a held lease or a server that is gone is looked at again.
 const ASK_AGAIN: Duration = Duration::from_secs(5);
 /// How often swaps that were cut off are looked for, whoever did them: until they are redone readers may see old rows beside
 /// new ones, and the next fire of their job may be a month away.
@@ -113,92 +114,6 @@ impl Scheduler {
             last = fire;
         }
         tracing::warn!(job = job.name, "its cron line never fires again");
-    }
-
-    /// What one fire does; `Err` is a run that could not even be written down, or a signal.
-    pub async fn fire(&self, job: &GoldJob, fire: DateTime<Utc>) -> Result<Ending> {
-        let window = last_complete(job, fire);
-        let windows = job.looking_back(window);
-        let mut run = Run::new(&job.name, "schedule");
-        run.scheduled_for = Some(fire);
-        let work = Work {
-            job,
-            windows: &windows,
-            pace: Pace::ONE,
-            run,
-            terminal: false,
-        };
-        let ops = &self.config.clickhouse.ops;
-        let label = job.calendar.label(window);
-        if let Err(error) = self.wait_for_input(job, window, fire).await {
-            if error.kind() == Kind::NotFresh {
-                tracing::warn!(job = job.name, window = label, %error, "gave up waiting");
-            }
-            let ended = ending(windows.len(), &Err(error));
-            work.give_up(&self.clickhouse, ops, &ended).await?;
-            return match self.shutdown.requested() {
-                Some(signal) => Err(signal.error()),
-                None => Ok(ended),
-            };
-        }
-        // what it depends on may be in mid-swap
-        let repaired = gold::repair(&self.clickhouse, &self.config, &self.jobs, &self.shutdown);
-        match repaired.await {
-            Err(error) if matches!(error.kind(), Kind::Terminated | Kind::Interrupted) => {
-                return Err(error);
-            }
-            // the build meets the same trouble, and its run says so
-            Err(error) => tracing::warn!(%error, "cannot look for swaps that were cut off"),
-            Ok(()) => {}
-        }
-        tracing::info!(
-            job = job.name,
-            window = label,
-            before = windows.len() - 1,
-            "building"
-        );
-        let result = work
-            .perform(&self.clickhouse, &self.config, &self.shutdown)
-            .await;
-        match result {
-            Err(error) if matches!(error.kind(), Kind::Terminated | Kind::Interrupted) => {
-                Err(error)
-            }
-            result => Ok(ending(windows.len(), &result)),
-        }
-    }
-
-    /// A ClickHouse that is down is waited for like input that is late.
-    async fn wait_for_input(
-        &self,
-        job: &GoldJob,
-        window: Window,
-        fire: DateTime<Utc>,
-    ) -> Result<()> {
-        let deadline = fire + job.grace;
-        let input = job.calendar.input_of(window, fire);
-        loop {
-            let missing =
-                match freshness::of_window(&self.clickhouse, &self.config, &self.jobs, job, input)
-                    .await
-                {
-                    Ok(Freshness::Complete) => return Ok(()),
-                    Ok(Freshness::Waiting(what)) => what,
-                    Err(error) if error.kind() == Kind::Unreachable => error.to_string(),
-                    Err(error) => return Err(error),
-                };
-            if Utc::now() >= deadline {
-                let label = job.calendar.label(window);
-                let message = format!(
-                    "window {label} of gold job {} is not complete: {missing}",
-                    job.name
-                );
-                return Err(Error::new(Kind::NotFresh, message));
-            }
-            tracing::debug!(job = job.name, missing, "waiting for the window's input");
-            let left = (deadline - Utc::now()).to_std().unwrap_or_default();
-            self.nap(left.min(ASK_AGAIN)).await?;
-        }
     }
 
     async fn nap(&self, time: Duration) -> Result<()> {

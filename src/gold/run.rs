@@ -42,6 +42,8 @@ pub struct Summary {
     /// what audits found, of either severity
     pub findings: Vec<Finding>,
     pub first_error: Option<Error>,
+    /// a window failed by what may be over in some minutes
+    pub passes: bool,
 }
 
 /// Where a run says what it does.
@@ -176,6 +178,7 @@ impl Summary {
                     _ => self.failed += 1,
                 }
                 tracing::error!(%error, "window not built");
+                self.passes |= error.kind().passes();
                 self.first_error.get_or_insert(error);
             }
         }

@@ -26,6 +26,7 @@ pub struct Work<'a> {
 const LAST_WORD: Duration = Duration::from_secs(1);
 
 impl Work<'_> {
+    /// The plan, the lease, the windows, and how it ended.
     pub async fn perform(
         &self,
         clickhouse: &ClickHouse,
@@ -34,26 +35,45 @@ impl Work<'_> {
     ) -> Result<Summary> {
         let ops = &config.clickhouse.ops;
         self.run.plan(clickhouse, ops, self.windows).await?;
-        let opened = tokio::select! {
-            session = Session::open(clickhouse, config, self.job, &self.run) => session,
-            signal = shutdown.wait() => Err(signal.error()),
-        };
-        let session = match opened {
-            Ok(session) => session,
+        match self.open(clickhouse, config, shutdown).await {
+            Ok(session) => self.build(session, clickhouse, ops, shutdown).await,
             Err(error) => {
                 let result = Err(error);
                 let ended = ending(self.windows.len(), &result);
                 self.last_word(clickhouse, ops, &ended).await;
-                return result;
+                result
             }
-        };
-        let result = self.build(&session, clickhouse, ops, shutdown).await;
-        let mut ended = ending(self.windows.len(), &result);
-        ended.token = session.token();
-        // before others may build: whoever finds the lease free and no end knows that this process died
-        self.last_word(clickhouse, ops, &ended).await;
-        session.close().await;
-        result
+        }
+    }
+
+    /// Takes the lease, and writes no line of the run: `begin` or `give_up` does.
+    pub async fn open<'a>(
+        &'a self,
+        clickhouse: &'a ClickHouse,
+        config: &'a Config,
+        shutdown: &Shutdown,
+    ) -> Result<Session<'a>> {
+        tokio::select! {
+            session = Session::open(clickhouse, config, self.job, &self.run) => session,
+            signal = shutdown.wait() => Err(signal.error()),
+        }
+    }
+
+    /// What `perform` does once the lease is there.
+    pub async fn begin(
+        &self,
+        session: Session<'_>,
+        clickhouse: &ClickHouse,
+        ops: &str,
+        shutdown: &Shutdown,
+    ) -> Result<Summary> {
+        match self.run.plan(clickhouse, ops, self.windows).await {
+            Ok(()) => self.build(session, clickhouse, ops, shutdown).await,
+            Err(error) => {
+                session.close().await;
+                Err(error)
+            }
+        }
     }
 
     /// Notes that nothing was built, for a reason met before it came to this job.
@@ -63,6 +83,22 @@ impl Work<'_> {
     }
 
     async fn build(
+        &self,
+        session: Session<'_>,
+        clickhouse: &ClickHouse,
+        ops: &str,
+        shutdown: &Shutdown,
+    ) -> Result<Summary> {
+        let result = self.run_windows(&session, clickhouse, ops, shutdown).await;
+        let mut ended = ending(self.windows.len(), &result);
+        ended.token = session.token();
+        // before others may build: whoever finds the lease free and no end knows that this process died
+        self.last_word(clickhouse, ops, &ended).await;
+        session.close().await;
+        result
+    }
+
+    async fn run_windows(
         &self,
         session: &Session<'_>,
         clickhouse: &ClickHouse,

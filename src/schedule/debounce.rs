@@ -19,6 +19,12 @@ pub const PAUSE: Duration = Duration::from_secs(5);
 const FIRST_RETRY: Duration = Duration::from_secs(10);
 const LONGEST_RETRY: Duration = Duration::from_secs(300);
 
+/// How long to wait after so many builds that failed one after the other.
+pub fn retry_after(failures: u32) -> Duration {
+    let doubled = 1 << failures.saturating_sub(1).min(10);
+    FIRST_RETRY.saturating_mul(doubled).min(LONGEST_RETRY)
+}
+
 /// What is known of one job.
 #[derive(Clone, Debug, Default)]
 pub struct Debounce {
@@ -54,11 +60,18 @@ impl Debounce {
         self.not_before = now + PAUSE.max(now.saturating_sub(began));
     }
 
+    /// What earlier builds failed by is over: a server is back.
+    pub fn forgive(&mut self, now: Duration) {
+        if self.failures > 0 {
+            self.failures = 0;
+            self.not_before = now;
+        }
+    }
+
     /// It is still to be built.
     pub fn fail(&mut self, now: Duration) {
-        let retry = FIRST_RETRY.saturating_mul(1 << self.failures.min(10));
         self.failures += 1;
-        self.not_before = now + retry.min(LONGEST_RETRY);
+        self.not_before = now + retry_after(self.failures);
         self.changed(now);
     }
 }
@@ -141,5 +154,8 @@ mod tests {
         debounce.succeed(now, now);
         debounce.fail(now);
         assert_eq!(debounce.due(), Some(now + at(10)));
+        // what it failed by is over
+        debounce.forgive(now + at(1));
+        assert_eq!(debounce.due(), Some(now + at(3)));
     }
 }

@@ -60,7 +60,11 @@ impl Scheduler {
             };
             let pause = match looked {
                 Ok(changes) => {
-                    is_lost = false;
+                    if std::mem::take(&mut is_lost) {
+                        let now = began.elapsed();
+                        let all = followers.iter_mut();
+                        all.for_each(|follower| follower.debounce.forgive(now));
+                    }
                     note(&mut followers, last.as_ref(), &changes, began.elapsed());
                     last = Some(changes);
                     POLL
@@ -73,7 +77,11 @@ impl Scheduler {
                     ASK_AGAIN
                 }
             };
-            if self.round(&mut followers, began).await.is_err() || self.nap(pause).await.is_err() {
+            // where nobody answers, builds would only fail, and be tried ever later
+            if !is_lost && self.round(&mut followers, began).await.is_err() {
+                return;
+            }
+            if self.nap(pause).await.is_err() {
                 return;
             }
         }

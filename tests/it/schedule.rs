@@ -23,8 +23,15 @@ fn at(text: &str) -> DateTime<Utc> {
 
 /// The scheduler of a project, and what makes it stop.
 async fn scheduler(project: &EmbeddedProject) -> (Scheduler, impl Sized + use<>) {
+    scheduler_at(project, project.engine.child.url.clone()).await
+}
+
+async fn scheduler_at(project: &EmbeddedProject, url: String) -> (Scheduler, impl Sized + use<>) {
     let password = project.engine.child.password.expose_secret().to_owned();
-    let environment = [("BULLION_CLICKHOUSE_PASSWORD".to_owned(), password)];
+    let environment = [
+        ("BULLION_CLICKHOUSE_PASSWORD".to_owned(), password),
+        ("BULLION_CLICKHOUSE_URL".to_owned(), url),
+    ];
     let file = project.path("bullion.toml");
     let config = Config::load_from(Some(&file), &environment.into()).unwrap();
     let (sender, shutdown) = Shutdown::manual();
@@ -260,12 +267,7 @@ async fn a_swap_that_is_cut_off_is_redone_in_seconds_though_its_job_fires_once_a
     );
     project.run("gold --date 2024-03-02").await.exits(0);
     let (scheduler, _stop) = scheduler(&project).await;
-    // what ClickHouse's end leaves of a REPLACE: old rows beside new ones
-    let swapping = "INSERT INTO ops.windows_versions \
-SELECT * REPLACE ('swapping' AS state, version + 100 AS version) FROM ops.windows_versions FINAL";
-    project.sql(swapping).await;
-    let twice = "INSERT INTO gold.daily SELECT * FROM gold.daily";
-    project.sql(twice).await;
+    cut_off_the_swap(&project).await;
     let redone = wait_for("the swap", PATIENCE, || async {
         let state = project.ask("SELECT state FROM ops.windows").await;
         (state == "done").then_some(())
@@ -276,6 +278,69 @@ SELECT * REPLACE ('swapping' AS state, version + 100 AS version) FROM ops.window
     }
     let rows = "SELECT count(), sum(events) FROM gold.daily";
     assert_eq!(project.ask(rows).await, "3\t100");
+}
+
+/// What ClickHouse's end leaves of a REPLACE: old rows beside new ones.
+async fn cut_off_the_swap(project: &EmbeddedProject) {
+    let swapping = "INSERT INTO ops.windows_versions \
+SELECT * REPLACE ('swapping' AS state, version + 100 AS version) FROM ops.windows_versions FINAL";
+    project.sql(swapping).await;
+    let twice = "INSERT INTO gold.daily SELECT * FROM gold.daily";
+    project.sql(twice).await;
+}
+
+#[cfg(feature = "failpoints")]
+#[tokio::test]
+async fn a_fire_whose_target_is_held_by_the_repair_of_another_job_builds_when_that_has_ended() {
+    let project = daily().await;
+    let cron = format!("schedule = \"15 1 * * *\"\n{TOML}");
+    for job in ["daily", "kinds"] {
+        project.write(&format!("jobs/gold/{job}.toml"), &cron);
+    }
+    project.write("jobs/gold/kinds.sql", crate::gold::SQL);
+    project.run("migrate").await.exits(0);
+    project.run("gold daily --date 2024-03-02").await.exits(0);
+    let (scheduler, _stop) = scheduler(&project).await;
+    cut_off_the_swap(&project).await;
+    // whoever builds the other job makes this one whole first, under its lease
+    let mut other = project
+        .stopped("gold kinds --date 2024-03-02", "staging-filled:1")
+        .await;
+    let runs = "SELECT state FROM ops.runs WHERE command = 'schedule' ORDER BY run_id";
+    let met = wait_for("the fire to meet the lease", PATIENCE, || async {
+        (project.ask(runs).await == "lease held").then_some(())
+    });
+    let job = scheduler.jobs.gold.iter().find(|job| job.name == "daily");
+    let fire = scheduler.fire(job.unwrap(), at("2024-03-06T01:15:00Z"));
+    let freed = async {
+        met.await;
+        other.signal("CONT");
+    };
+    let (ended, ()) = tokio::join!(fire, freed);
+    assert_eq!(ended.unwrap().state, "done");
+    assert_eq!(other.wait(PATIENCE), 0);
+    assert_eq!(project.ask(runs).await, "lease held\ndone");
+    let rows = "SELECT day, sum(events) FROM gold.daily GROUP BY day ORDER BY day";
+    assert_eq!(project.ask(rows).await, "2024-03-02\t100\n2024-03-05\t100");
+}
+
+#[tokio::test]
+async fn a_fire_outlives_a_clickhouse_that_is_gone_when_it_would_build() {
+    let project = daily().await;
+    project.write(
+        "jobs/gold/daily.toml",
+        &format!("schedule = \"15 1 * * *\"\n{TOML}"),
+    );
+    let mut proxy = Proxy::before(project.engine.child.url.trim_start_matches("http://"));
+    let (scheduler, _stop) = scheduler_at(&project, format!("http://{}", proxy.address)).await;
+    proxy.set(Weather::Down);
+    let fire = scheduler.fire(&scheduler.jobs.gold[0], at("2024-03-06T01:15:00Z"));
+    let mut fire = std::pin::pin!(fire);
+    let gone = tokio::time::timeout(Duration::from_secs(3), &mut fire).await;
+    assert!(gone.is_err(), "it gave up: {gone:?}");
+    proxy.set(Weather::Clear);
+    assert_eq!(fire.await.unwrap().state, "done");
+    assert_eq!(project.ask("SELECT state FROM ops.runs").await, "done");
 }
 
 #[tokio::test]
