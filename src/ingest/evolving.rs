@@ -1,18 +1,18 @@
 //! A job whose table follows its source: what it gathered is written, messages are kept, the table is changed, and
 //! decoding goes on with the message that asked for it.
 
-use std::collections::VecDeque;
 use std::time::Instant;
 
 use tokio::task::JoinHandle;
 
 use super::consume::Consuming;
+use super::held::Held;
 use super::lane::Lane;
 use crate::batch::Batch;
 use crate::envelope::{Decoder, Drift};
 use crate::error::{Error, Kind, Result};
 use crate::evolve::{Event, Settled, State, record};
-use crate::source::{Kept, RawMessage};
+use crate::source::RawMessage;
 
 /// A lane that waits for its table.
 pub struct Evolving {
@@ -20,39 +20,18 @@ pub struct Evolving {
     /// partition and offset of the message that asked for it; it may be somebody else's meanwhile
     asked_by: (i32, i64),
     /// the message that asked for it, and what had been received behind it
-    kept: VecDeque<Kept>,
-    bytes: usize,
+    pub held: Held,
     settling: Option<JoinHandle<Result<Settled>>>,
 }
 
 impl Evolving {
     pub fn new(drift: Drift, message: &RawMessage<'_>) -> Evolving {
-        let mut evolving = Evolving {
+        Evolving {
             drift,
             asked_by: (message.partition(), message.offset()),
-            kept: VecDeque::new(),
-            bytes: 0,
+            held: Held::with(message),
             settling: None,
-        };
-        evolving.keep(message);
-        evolving
-    }
-
-    pub fn keep(&mut self, message: &RawMessage<'_>) {
-        let kept = Kept::of(message);
-        self.bytes += kept.bytes();
-        self.kept.push_back(kept);
-    }
-
-    pub fn bytes(&self) -> usize {
-        self.bytes
-    }
-
-    /// The partition belongs to somebody else, who reads these messages again.
-    pub fn forget(&mut self, partition: i32) {
-        self.kept
-            .retain(|kept| kept.message().partition() != partition);
-        self.bytes = self.kept.iter().map(Kept::bytes).sum();
+        }
     }
 }
 
@@ -143,7 +122,7 @@ impl Lane {
             }
         }
         let now = Instant::now();
-        for kept in evolving.kept {
+        for kept in evolving.held.release() {
             let message = kept.message();
             let asked = evolving.asked_by == (message.partition(), message.offset());
             self.take_or_evolve(&message, now, !(at_fault && asked));
@@ -217,6 +196,7 @@ mod tests {
     use crate::ingest::Target;
     use crate::job::parse_silver;
     use crate::sink::clickhouse::ClickHouse;
+    use crate::source::Kept;
 
     fn lane() -> Lane {
         let folder = tempfile::tempdir().unwrap();

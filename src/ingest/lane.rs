@@ -182,10 +182,10 @@ impl Lane {
         self.batch.checkpoint.forget(partition);
         self.in_flight.forget(partition);
         if let Some(evolving) = &mut self.evolving {
-            evolving.forget(partition);
+            evolving.held.forget(partition);
         }
         if let Some(waiting) = &mut self.waiting {
-            waiting.forget(partition);
+            waiting.held.forget(partition);
         }
     }
 }

@@ -36,6 +36,7 @@ mod drain;
 mod evolving;
 mod first_start;
 mod heartbeat;
+mod held;
 mod keep;
 pub mod lag;
 mod lane;

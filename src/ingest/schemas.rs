@@ -10,11 +10,12 @@ use std::time::{Duration, Instant};
 use tokio::task::JoinHandle;
 
 use super::consume::Consuming;
+use super::held::Held;
 use super::lane::Lane;
 use crate::envelope::Schema;
 use crate::error::{Error, Kind, Result, Retry};
 use crate::registry;
-use crate::source::{Kept, RawMessage};
+use crate::source::RawMessage;
 
 /// Pause after a registry that did not answer; doubles up to the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
@@ -26,8 +27,7 @@ const SAY_EVERY: Duration = Duration::from_secs(10);
 pub struct Waiting {
     id: u32,
     /// the message that needs it, and what had been received behind it
-    kept: Vec<Kept>,
-    bytes: usize,
+    pub held: Held,
     asking: Option<JoinHandle<Result<Option<Schema>>>>,
     /// not before this is the registry asked
     at: Instant,
@@ -38,35 +38,15 @@ pub struct Waiting {
 
 impl Waiting {
     pub fn new(id: u32, message: &RawMessage<'_>, now: Instant) -> Waiting {
-        let mut waiting = Waiting {
+        Waiting {
             id,
-            kept: Vec::new(),
-            bytes: 0,
+            held: Held::with(message),
             asking: None,
             at: now,
             pause: FIRST_PAUSE,
             since: now,
             said: None,
-        };
-        waiting.keep(message);
-        waiting
-    }
-
-    pub fn keep(&mut self, message: &RawMessage<'_>) {
-        let kept = Kept::of(message);
-        self.bytes += kept.bytes();
-        self.kept.push(kept);
-    }
-
-    pub fn bytes(&self) -> usize {
-        self.bytes
-    }
-
-    /// The partition belongs to somebody else, who reads these messages again.
-    pub fn forget(&mut self, partition: i32) {
-        self.kept
-            .retain(|kept| kept.message().partition() != partition);
-        self.bytes = self.kept.iter().map(Kept::bytes).sum();
+        }
     }
 
     fn ask_again(&mut self, job: &str, error: &Error) {
@@ -124,7 +104,7 @@ impl Lane {
                 self.learn_schema(waiting.id, schema);
                 let now = Instant::now();
                 // one of them may need another schema, or another table: the rest waits again
-                for kept in waiting.kept {
+                for kept in waiting.held.release() {
                     self.take(&kept.message(), now);
                 }
             }

@@ -1,6 +1,6 @@
 //! `bullion connectors` against the real Kafka Connect, Debezium and PostgreSQL.
 
-use crate::support::{Engine, MariaDb, PATIENCE, Project, SourceProject, stack, wait_for};
+use crate::support::{Engine, MariaDb, Project, SourceProject, stack};
 
 const SHOP: &str = "CREATE TABLE orders (id int PRIMARY KEY); CREATE TABLE clicks (note text);";
 
@@ -229,24 +229,20 @@ async fn a_connector_of_mariadb_is_made_applied_and_its_rows_arrive() {
         "SELECT id, price, since FROM {}.orders ORDER BY id DESC",
         project.database("silver")
     );
-    let arrived = async |what: &str, wanted: &[&str]| {
-        wait_for(what, PATIENCE, || async {
-            // Debezium makes the topic with its first change
-            project.run(&["ingest", "--until-caught-up"]);
-            (project.engine.rows(&rows).await == wanted).then_some(())
-        })
+    project
+        .ingest_until(
+            "the snapshot",
+            &rows,
+            &[
+                "18446744073709551615\t1.1\t-100:00:00.500000",
+                "2\t\\N\t\\N",
+            ],
+        )
         .await;
-    };
-    arrived(
-        "the snapshot",
-        &[
-            "18446744073709551615\t1.1\t-100:00:00.500000",
-            "2\t\\N\t\\N",
-        ],
-    )
-    .await;
     source
         .run("UPDATE orders SET price = 3 WHERE id = 2; DELETE FROM orders WHERE id > 2")
         .await;
-    arrived("the changes", &["2\t3\t\\N"]).await;
+    project
+        .ingest_until("the changes", &rows, &["2\t3\t\\N"])
+        .await;
 }

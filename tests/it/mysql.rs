@@ -2,9 +2,7 @@
 
 mod cases;
 
-use std::time::Instant;
-
-use crate::support::{Engine, MariaDb, PATIENCE, Project};
+use crate::support::{Engine, MariaDb, Project};
 use cases::{CASES, Case};
 
 /// Changed rows start here, so that they and the snapshot's rows have the same values.
@@ -150,28 +148,13 @@ async fn assert_same(project: &Project, source: &mut MariaDb, after: &str) {
         spelled(1),
         project.name
     );
-    let rejected = format!(
-        "SELECT DISTINCT reason, column FROM {}_ops.dead_letters",
-        project.name
-    );
-    let until = Instant::now() + PATIENCE;
-    loop {
-        // exit 2 until Debezium has made the topic
-        let ran = project.run(&["ingest", "--until-caught-up"]);
-        assert!(matches!(ran.exit, 0 | 2), "{}", ran.text());
-        let found = project.engine.rows(&sql).await;
-        if found == expected {
-            return;
-        }
-        let rejected = project.engine.rows(&rejected).await;
-        assert!(
-            Instant::now() < until && rejected.is_empty(),
-            "after {after}: {} rows in MariaDB, {} in silver; rejected {rejected:?}; differences:\n{}",
-            expected.len(),
-            found.len(),
-            differences(&expected, &found).join("\n")
-        );
-    }
+    let tell = |found: &[String]| {
+        format!(
+            "after {after}\n{}",
+            differences(&expected, found).join("\n")
+        )
+    };
+    project.ingest_until_equal(&sql, &expected, tell).await;
 }
 
 /// Cells that differ in rows of the same place.

@@ -9,9 +9,8 @@ mod refused;
 mod spelling;
 
 use std::collections::BTreeMap;
-use std::time::Instant;
 
-use crate::support::{Engine, PATIENCE, Project, Source, stack};
+use crate::support::{Engine, Project, Source, stack};
 use cases::{Case, PREPARE, cases, precise_cases};
 
 /// The format of the jobs that `bullion new silver` writes.
@@ -229,28 +228,13 @@ async fn assert_same(project: &Project, source: &Source, cases: &[Case], after: 
         "SELECT {in_clickhouse} FROM {}_silver.types ORDER BY id FORMAT TSVRaw",
         project.name
     );
-    let rejected = format!(
-        "SELECT DISTINCT reason, column FROM {}_ops.dead_letters",
-        project.name
-    );
-    let until = Instant::now() + PATIENCE;
-    loop {
-        // exit 2 until Debezium has made the topic
-        let ran = project.run(&["ingest", "--until-caught-up"]);
-        assert!(matches!(ran.exit, 0 | 2), "{}", ran.text());
-        let found = project.engine.rows(&sql).await;
-        if found == expected {
-            return;
-        }
-        let rejected = project.engine.rows(&rejected).await;
-        assert!(
-            Instant::now() < until && rejected.is_empty(),
-            "after {after}: {} rows in PostgreSQL, {} in silver; rejected {rejected:?}; differences:\n{}",
-            expected.len(),
-            found.len(),
-            differences(cases, &expected, &found).join("\n")
-        );
-    }
+    let tell = |found: &[String]| {
+        format!(
+            "after {after}\n{}",
+            differences(cases, &expected, found).join("\n")
+        )
+    };
+    project.ingest_until_equal(&sql, &expected, tell).await;
 }
 
 /// Per column the first row that differs, and the rows that only one side has.

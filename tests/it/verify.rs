@@ -96,18 +96,8 @@ async fn what_differs_from_the_source_is_named_without_its_values_and_repaired()
         &ORDERS.replace("{topic}", &source.topic("orders")),
     );
     project.succeed(&["migrate"]);
-    let arrived = async |what: &str, rows: u64| {
-        wait_for(what, PATIENCE, || async {
-            // Debezium makes the topic with its first change
-            project.run(&["ingest", "--until-caught-up"]);
-            let found = engine
-                .number(&format!("SELECT count() FROM {name}_silver.orders"))
-                .await;
-            (found == rows).then_some(())
-        })
-        .await;
-    };
-    arrived("the snapshot", 3000).await;
+    let rows = format!("SELECT count() FROM {name}_silver.orders");
+    project.ingest_until("the snapshot", &rows, &["3000"]).await;
     let equal = verify(&project, "orders", &[]).exits(0);
     assert_eq!(equal.json()["rows"], 3000);
     assert_eq!(equal.json()["status"], "equal");
@@ -162,7 +152,9 @@ async fn what_differs_from_the_source_is_named_without_its_values_and_repaired()
              INSERT INTO orders VALUES ('eu''s', 9999, 1, 'back', now())",
         )
         .await;
-    arrived("later changes", 2999).await;
+    project
+        .ingest_until("later changes", &rows, &["2999"])
+        .await;
     verify(&project, "orders", &[]).exits(0);
 
     // the slot is lost, rows are deleted meanwhile, and a second snapshot says nothing of them
@@ -205,7 +197,9 @@ async fn what_differs_from_the_source_is_named_without_its_values_and_repaired()
     source
         .run("INSERT INTO orders VALUES ('eu''s', 100, 2, 'again', now())")
         .await;
-    arrived("a removed key that comes back", 2995).await;
+    project
+        .ingest_until("a removed key that comes back", &rows, &["2995"])
+        .await;
     verify(&project, "orders", &[]).exits(0);
     delete_connector(&source.name).await;
 }

@@ -32,11 +32,11 @@ impl Lane {
             return;
         }
         if let Some(evolving) = &mut self.evolving {
-            evolving.keep(raw);
+            evolving.held.keep(raw);
             return;
         }
         if let Some(waiting) = &mut self.waiting {
-            waiting.keep(raw);
+            waiting.held.keep(raw);
             return;
         }
         let header = received::header(raw);

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use tokio::runtime::Handle;
 
-use super::{Evolving, Lane, Turn, Waiting};
+use super::{Lane, Turn};
 use crate::batch::Batch;
 use crate::envelope::Reason;
 use crate::error::Result;
@@ -51,8 +51,8 @@ impl Lane {
 
     /// Memory of rows that are not durable yet. A batch on its way is there as a sorted block and as a request, too.
     pub fn bytes(&self) -> usize {
-        let kept = self.evolving.as_ref().map_or(0, Evolving::bytes)
-            + self.waiting.as_ref().map_or(0, Waiting::bytes);
+        let kept = self.evolving.as_ref().map_or(0, |lane| lane.held.bytes())
+            + self.waiting.as_ref().map_or(0, |lane| lane.held.bytes());
         self.batch.bytes() + 2 * self.in_flight.bytes() + kept
     }
 

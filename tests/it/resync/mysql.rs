@@ -1,6 +1,6 @@
 //! The same against MariaDB, whose order of keys is another than ClickHouse's, through the real Debezium.
 
-use crate::support::{Engine, MariaDb, PATIENCE, Project, wait_for};
+use crate::support::{Engine, MariaDb, Project};
 
 #[cfg(feature = "failpoints")]
 #[tokio::test(flavor = "multi_thread")]
@@ -24,16 +24,8 @@ async fn a_table_of_mariadb_is_built_anew_killed_at_any_step_and_later_changes_w
     let new = ["new", "silver", "orders", "--from-mysql", "orders"];
     project.succeed(&[&new[..], &["--topic-prefix", prefix]].concat());
     project.succeed(&["migrate"]);
-    let arrived = async |what: &str, sql: &str, wanted: u64| {
-        wait_for(what, PATIENCE, || async {
-            // Debezium makes the topic with its first change
-            project.run(&["ingest", "--until-caught-up"]);
-            (engine.number(sql).await == wanted).then_some(())
-        })
-        .await;
-    };
     let rows = format!("SELECT count() FROM {name}_silver.orders");
-    arrived("the snapshot", &rows, 2000).await;
+    project.ingest_until("the snapshot", &rows, &["2000"]).await;
 
     let table = format!("{name}_silver.orders_versions");
     let id = |seq: u64| 18446744073709540000_u64 + seq;
@@ -105,10 +97,6 @@ async fn a_table_of_mariadb_is_built_anew_killed_at_any_step_and_later_changes_w
         .await;
     let later =
         format!("SELECT countIf(note = 'later') * (count() = 1999) FROM {name}_silver.orders");
-    wait_for("later changes", PATIENCE, || async {
-        project.run(&["ingest", "--until-caught-up"]);
-        (engine.number(&later).await == 2).then_some(())
-    })
-    .await;
+    project.ingest_until("later changes", &later, &["2"]).await;
     project.succeed(&verify);
 }

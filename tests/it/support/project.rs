@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::time::Instant;
 
 use tempfile::TempDir;
 
 use super::program::{PROGRAM, Ran, Running, without_stack};
-use super::{Engine, stack};
+use super::{Engine, PATIENCE, stack, wait_for};
 
 pub struct Project {
     pub name: String,
@@ -94,6 +95,46 @@ impl Project {
         let ended = self.run(arguments);
         assert_eq!(ended.exit, 0, "bullion {arguments:?}\n{}", ended.text());
         ended
+    }
+
+    /// Ingests again and again until silver answers so: Debezium makes a topic with its first change, and sends when it likes.
+    pub async fn ingest_until(&self, what: &str, sql: &str, wanted: &[&str]) {
+        wait_for(what, PATIENCE, || async {
+            self.run(&["ingest", "--until-caught-up"]);
+            (self.engine.rows(sql).await == wanted).then_some(())
+        })
+        .await;
+    }
+
+    /// The same for rows of a source, where none may be rejected and `tell` names what differs in the end.
+    pub async fn ingest_until_equal(
+        &self,
+        sql: &str,
+        expected: &[String],
+        tell: impl Fn(&[String]) -> String,
+    ) {
+        let rejected = format!(
+            "SELECT DISTINCT reason, column FROM {}.dead_letters",
+            self.database("ops")
+        );
+        let until = Instant::now() + PATIENCE;
+        loop {
+            // exit 2 until Debezium has made the topic
+            let ran = self.run(&["ingest", "--until-caught-up"]);
+            assert!(matches!(ran.exit, 0 | 2), "{}", ran.text());
+            let found = self.engine.rows(sql).await;
+            if found == expected {
+                return;
+            }
+            let rejected = self.engine.rows(&rejected).await;
+            assert!(
+                Instant::now() < until && rejected.is_empty(),
+                "{} rows in the source, {} in silver; rejected {rejected:?}; differences:\n{}",
+                expected.len(),
+                found.len(),
+                tell(&found)
+            );
+        }
     }
 
     /// Starts a command that goes on; its log is kept in the project's folder.

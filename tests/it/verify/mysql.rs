@@ -1,7 +1,7 @@
 //! The same against MariaDB: its order of keys is another than ClickHouse's, and its log is written before others see a change.
 
 use super::{differences, verify};
-use crate::support::{Engine, MariaDb, PATIENCE, Project, wait_for};
+use crate::support::{Engine, MariaDb, Project};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_differs_from_mariadb_is_named_and_repaired_and_later_changes_win() {
@@ -29,16 +29,8 @@ async fn what_differs_from_mariadb_is_named_and_repaired_and_later_changes_win()
     let new = ["new", "silver", "orders", "--from-mysql", "orders"];
     project.succeed(&[&new[..], &["--topic-prefix", prefix]].concat());
     project.succeed(&["migrate"]);
-    let arrived = async |what: &str, sql: &str, wanted: u64| {
-        wait_for(what, PATIENCE, || async {
-            // Debezium makes the topic with its first change
-            project.run(&["ingest", "--until-caught-up"]);
-            (engine.number(sql).await == wanted).then_some(())
-        })
-        .await;
-    };
     let rows = format!("SELECT count() FROM {name}_silver.orders");
-    arrived("the snapshot", &rows, 3000).await;
+    project.ingest_until("the snapshot", &rows, &["3000"]).await;
     let equal = verify(&project, "orders", &[]).exits(0).json();
     assert_eq!(
         (&equal["rows"], &equal["status"]),
@@ -92,6 +84,6 @@ async fn what_differs_from_mariadb_is_named_and_repaired_and_later_changes_win()
         .await;
     let later =
         format!("SELECT countIf(note = 'later') * (count() = 2999) FROM {name}_silver.orders");
-    arrived("later changes", &later, 2).await;
+    project.ingest_until("later changes", &later, &["2"]).await;
     verify(&project, "orders", &[]).exits(0);
 }
