@@ -21,7 +21,7 @@ FROM maven:3.9.11-eclipse-temurin-17 AS plugins
 ARG DEBEZIUM_VERSION=3.7.0.Final
 COPY stack/debezium.pom.xml /
 RUN mvn -q -B -f /debezium.pom.xml dependency:copy-dependencies \
-    -DoutputDirectory=/plugins/debezium-postgres -Ddebezium.version=${DEBEZIUM_VERSION}
+    -DoutputDirectory=/plugins/debezium-postgres -Ddebezium.connector=postgres -Ddebezium.version=${DEBEZIUM_VERSION}
 
 # Kafka's own image holds Connect; the worker's settings are those of the stack.
 FROM apache/kafka:4.3.1 AS connect

@@ -21,7 +21,7 @@ use crate::migrate;
 use crate::registry::{self, Registry};
 use crate::shutdown::Shutdown;
 use crate::sink::clickhouse::ClickHouse;
-use crate::sink::dead_letters::{self, Letter, Mark, Place};
+use crate::sink::dead_letters::{self, FILE, Letter, Mark, Place};
 
 /// Letters read, decoded and written at a time …
 const LETTERS_AT_ONCE: usize = 500;
@@ -62,7 +62,8 @@ pub struct Replay<'a> {
 impl Replay<'_> {
     /// Letters of jobs that are not declared any more, or that read another topic now, are refused before any other is
     /// touched.
-    pub async fn run(&self, mut places: Vec<Place>) -> Result<Replayed> {
+    pub async fn run(&self, places: Vec<Place>) -> Result<Replayed> {
+        let mut places = without_files(places);
         // letters of one job and epoch stand together, in the order of their versions within a partition
         places.sort_by(|a, b| {
             let by = |place: &Place| (place.epoch(), place.partition, place.version);
@@ -146,6 +147,22 @@ impl Replay<'_> {
         }
         Ok(())
     }
+}
+
+/// Lines of files have no message behind them. Asked for alone, they are refused with what to do.
+fn without_files(places: Vec<Place>) -> Vec<Place> {
+    let is_of_file = |place: &Place| place.topic.starts_with(FILE);
+    if places.iter().all(is_of_file) {
+        return places;
+    }
+    let (files, messages): (Vec<Place>, Vec<Place>) = places.into_iter().partition(is_of_file);
+    if !files.is_empty() {
+        tracing::warn!(
+            letters = files.len(),
+            "letters of CSV files are left out: correct the lines in a file of their own"
+        );
+    }
+    messages
 }
 
 /// The letter as the message that it was.

@@ -118,7 +118,7 @@ impl Kind {
             Kind::Gap => (
                 Never,
                 1,
-                "the missing messages must come from elsewhere: a backfill or a new snapshot",
+                "raise the job's `epoch` to read what is left, then `bullion verify --repair` or `bullion resync`: docs/faults.md, *Retention has passed*",
             ),
             Kind::TooManyRejects => (
                 Never,
@@ -155,7 +155,7 @@ impl Kind {
             Kind::NotFresh => (
                 Never,
                 75,
-                "try again later, or name the window with --from/--to",
+                "try again later; where the window is to be built as it is, without --if-complete",
             ),
             Kind::Skipped => (Never, 99, "nothing to do"),
             Kind::Interrupted => (Never, 130, "run the same command again to go on"),

@@ -1,4 +1,4 @@
-//! `bullion config show`: every setting with its value and where it came from.
+//! `bullion config show`: every setting that has a value, and where that came from.
 
 use serde_json::{Value, json};
 
@@ -13,7 +13,7 @@ pub struct Args {
 
 #[derive(clap::Subcommand)]
 enum Command {
-    /// Print every setting; secrets are masked
+    /// Print every setting that has a value; secrets are masked
     Show {
         /// Say where each value came from
         #[arg(long)]

@@ -137,7 +137,7 @@ enum Command {
     Retry(retry::Args),
     /// Ask ClickHouse, the configured one or the demo's, one statement
     Sql(sql::Args),
-    /// Show every setting, and with --origin where its value came from
+    /// Show every setting that has a value, and with --origin where that came from
     Config(config::Args),
     /// Show what each gold table comes from, by jobs and by columns
     Lineage(lineage::Args),

@@ -17,7 +17,7 @@ pub struct Args {
 
 #[derive(clap::Subcommand)]
 enum Layer {
-    /// Write jobs/silver/NAME.toml by looking at a table of PostgreSQL
+    /// Write jobs/silver/NAME.toml by looking at a table of PostgreSQL, MySQL or MariaDB
     Silver(silver::Args),
     /// Write jobs/gold/NAME.toml and NAME.sql
     Gold(gold::Args),

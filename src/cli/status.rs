@@ -22,8 +22,8 @@ Examples:
 
 lag: messages of the topic that are not in silver yet; `not known` where Kafka does not answer within five seconds.
 gaps: never built, between the first and the last window that readers see. behind: ended since the last one.
-stale: of an older SQL, or built before the window had ended. `bullion gold --missing` builds all three, and what failed;
-`bullion gold --dirty` what silver changed since it was built.")]
+stale: of an older SQL, or built before the window had ended. `bullion gold --missing` builds gaps, stale windows and what failed;
+`bullion gold --dirty` what silver changed since it was built. What is behind needs a range: --gaps gives the command.")]
 pub struct Args {
     #[command(flatten)]
     selection: Selection,

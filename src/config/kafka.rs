@@ -99,7 +99,7 @@ impl Mechanism {
 }
 
 /// Properties that bullion's guarantees rest on; setting them is refused, with the reason.
-const OURS: [(&str, &str); 6] = [
+const OURS: [(&str, &str); 9] = [
     (
         "enable.auto.commit",
         "offsets are committed only after ClickHouse has the rows",
@@ -113,6 +113,15 @@ const OURS: [(&str, &str); 6] = [
         "it loses or repeats data in silence; see kafka.first_start",
     ),
     ("bootstrap.servers", "it is kafka.brokers"),
+    ("metadata.broker.list", "it is kafka.brokers"),
+    (
+        "isolation.level",
+        "rows of transactions that were aborted would become rows of silver",
+    ),
+    (
+        "allow.auto.create.topics",
+        "a topic that is spelled wrong would be made, and read for ever",
+    ),
     ("group.id", "it is kafka.group"),
     (
         "enable.partition.eof",

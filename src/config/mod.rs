@@ -166,7 +166,7 @@ fn unreadable(path: &Path, error: std::io::Error) -> Error {
     let advice = match error.kind() {
         NotFound => format!(
             "check --config and the working directory, or leave it away: without a file the defaults and the environment \
-             count, such as BULLION_CLICKHOUSE_URL (`bullion config show` lists them all). To begin one: \
+             count, such as BULLION_CLICKHOUSE_URL (`bullion config show` lists those that have a value). To begin one: \
              `printf '[clickhouse]\\nurl = \"http://127.0.0.1:8123\"\\n' > {}`",
             path.display()
         ),

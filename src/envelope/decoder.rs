@@ -272,7 +272,7 @@ impl Decoder {
                         self.plan.job.name, message.topic, message.partition, message.offset
                     ),
                 )
-                .advise("empty the silver table by a new snapshot, or set `truncate = \"ignore\"` to go on"),
+                .advise("set `truncate = \"ignore\"` and start again; then `bullion resync` removes the rows that are gone from the source"),
             )),
         }
     }

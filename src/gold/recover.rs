@@ -59,7 +59,7 @@ impl Session<'_> {
                 self.job.name
             );
             return Err(Error::new(Kind::Mismatch, message).advise(
-                "build it once with the old grain and zone, or drop its partition by hand",
+                "build it once with the old grain and zone; or rename the target, `bullion migrate`, and build the job anew: `bullion gold JOB --from … --to …`",
             ));
         }
         let partition = partition_id(self.job.calendar, window);

@@ -69,13 +69,20 @@ fn a_flattened_job_says_how_deletes_are_shown_unless_it_has_no_key() {
         (declared.deletes, declared.prefix.as_str()),
         (Deletes::Rewrite, "x_")
     );
-    let keyless = ORDERS.replace("key = [\"id\"]", "format = \"flattened-json\"");
+    let keyless = ORDERS.replace("key = [\"id\"]", "key = []\nformat = \"flattened-json\"");
     let jobs = load(&[("silver/orders.toml", &keyless)]).unwrap();
     let declared = jobs.silver[0].flattened.clone().unwrap();
     assert_eq!(
         (declared.deletes, declared.prefix.as_str()),
         (Deletes::None, "__")
     );
+}
+
+#[test]
+fn a_job_without_a_key_says_so() {
+    let text = ORDERS.replace("key = [\"id\"]\n", "");
+    let error = load(&[("silver/orders.toml", &text)]).unwrap_err();
+    assert!(error.to_string().contains("`key` is missing"), "{error}");
 }
 
 #[test]

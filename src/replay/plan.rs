@@ -209,7 +209,8 @@ fn gap(job: &SilverJob, number: i32, from: i64, low: i64) -> Error {
         job.name
     );
     Error::new(Kind::Gap, message).advise(format!(
-        "begin at {number}:{low}, or with --from-start; what is gone must come from a new snapshot"
+        "`bullion replay {} --from-offset {number}:{low}` begins at what is left, --from-start everywhere; what is gone comes from the archive or the source: `bullion backfill`, `bullion verify --repair`",
+        job.name
     ))
 }
 

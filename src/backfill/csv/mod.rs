@@ -86,7 +86,7 @@ impl Lines {
             silver: qualified(&names.silver, &table_name(job)),
             touches: Touches::new(job, clickhouse, &names.silver, &names.ops),
             letters_of: SilverJob {
-                topic: format!("csv:{name}"),
+                topic: format!("{}{name}", dead_letters::FILE),
                 ..job.clone()
             },
             breaker: Arc::default(),

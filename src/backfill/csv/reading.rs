@@ -17,6 +17,7 @@ use crate::envelope::{Decoder, Fate, Headers, Message};
 use crate::error::{Error, Kind, Result};
 use crate::ingest::Breaker;
 use crate::job::SilverJob;
+use crate::sink::dead_letters::FILE;
 use crate::snapshot::UNKNOWN_PARTITION;
 
 /// Lines and bytes of one question to ClickHouse and of one insert.
@@ -194,7 +195,10 @@ impl Reading {
             }
             if let Some(error) = breaker.count(&layout.job, reason) {
                 let name = file_name(&self.csv.path);
-                return Err(error.context(format!("{name}, line {}", record.line)));
+                let error = error.context(format!("{name}, line {}", record.line));
+                return Err(error.advise(format!(
+                    "`bullion dlq list --topic {FILE}{name}` shows the reasons; correct the file, or the job, and run the same command again"
+                )));
             }
         }
         Ok(Lines {

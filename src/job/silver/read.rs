@@ -46,6 +46,12 @@ pub(in crate::job) fn read(
     tables.extend(root.text("table"));
     let format = format(&root);
     check::tables(&root, &tables, format);
+    if !root.has("key") {
+        root.fault(
+            0,
+            "`key` is missing: the fields that identify a row, as Debezium sends them in the message's key; `key = []` where there are none",
+        );
+    }
     let key = root.texts("key");
     let flattened = flattened(&root, format, key.is_empty());
     let time_column = root.text("time_column");

@@ -18,6 +18,9 @@ use crate::batch::DeadLetter;
 use crate::error::Result;
 use crate::job::SilverJob;
 
+/// Begins the topic of a letter that is a line of a file: `csv:orders.csv`.
+pub const FILE: &str = "csv:";
+
 /// A letter as it is read.
 #[derive(Row, Deserialize)]
 struct Stored {
