@@ -134,7 +134,7 @@ async fn a_replayed_letter_is_a_row_at_its_own_version_and_loses_to_a_newer_one(
     let replayed = dlq(&stream, "replay", 3);
     assert_eq!(replayed["jobs"]["notes"]["rows"], 2);
     assert_eq!(
-        dlq(&stream, "discard --topic csv:notes.csv --yes", 0)["status"],
+        dlq(&stream, "discard --topic csv:notes.csv --delete --yes", 0)["status"],
         "done"
     );
     // 1 took the update; of 2 a newer row was there
