@@ -32,7 +32,7 @@ pub struct DeadLetter {
 }
 
 impl DeadLetter {
-    fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         let length = |bytes: &Option<Vec<u8>>| bytes.as_ref().map_or(0, Vec::len);
         let headers: usize = self
             .headers

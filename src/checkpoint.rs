@@ -137,6 +137,34 @@ impl InFlight {
         }
     }
 
+    /// Of the batch that was handed over last.
+    pub fn last_id(&self) -> u64 {
+        self.next_id
+    }
+
+    /// What rows that wait take.
+    pub fn parked_bytes(&self) -> usize {
+        self.parked_batches().map(|batch| batch.bytes).sum()
+    }
+
+    pub fn has_parked(&self) -> bool {
+        self.parked_batches().next().is_some()
+    }
+
+    fn parked_batches(&self) -> impl Iterator<Item = &Handed> {
+        let batches = self.batches.iter();
+        batches.filter(|batch| batch.state == State::Parked)
+    }
+
+    /// What the batches on their way cover, together.
+    pub fn covered(&self) -> Checkpoint {
+        let mut covered = Checkpoint::default();
+        for batch in &self.batches {
+            covered.merge(&batch.checkpoint);
+        }
+        covered
+    }
+
     /// Nothing is on its way any more; what landed may still wait to be taken out.
     pub fn is_settled(&self) -> bool {
         self.writing() == 0

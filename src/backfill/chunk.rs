@@ -62,8 +62,18 @@ pub enum Part {
     },
     /// of a topic
     Offsets { partition: i32, from: i64, to: i64 },
+    /// of a topic whose rows lean on rows of other partitions: all of them together
+    Ranges(Vec<Range>),
     /// of a file: the bytes `[at, to)`, and the number of their first line
     Lines { at: u64, to: u64, line: u64 },
+}
+
+/// Offsets `[from, to)` of a partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Range {
+    pub partition: i32,
+    pub from: i64,
+    pub to: i64,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -145,6 +155,7 @@ impl fmt::Display for Part {
                 from,
                 to,
             } => write!(f, "partition {partition}, offsets {from} to {to}"),
+            Part::Ranges(ranges) => write!(f, "a part of {} partitions", ranges.len()),
             Part::Lines { line, .. } => write!(f, "from line {line} on"),
         }
     }

@@ -1,18 +1,24 @@
 //! A bounded part of the topic, or of its archive, read again under the same versions: `replay`, chunk by chunk.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
+use chrono::{DateTime, Utc};
 use tokio::runtime::Handle;
 use tokio::task::spawn_blocking;
 
-use super::chunk::{Chunk, From, Part, Request, numbered};
+use super::chunk::{self, Chunk, From, Part, Request, numbered};
 use super::ledger::Counted;
 use super::run::Pacing;
 use crate::config::Config;
+use crate::dlq;
+use crate::envelope::Reason;
 use crate::error::{Error, Kind, Result};
-use crate::job::SilverJob;
+use crate::ingest::Breaker;
+use crate::job::{Jobs, SilverJob};
 use crate::replay::{self, Offsets, Range, Replay, Until};
+use crate::shutdown::Shutdown;
 use crate::sink::clickhouse::ClickHouse;
+use crate::sink::dead_letters::{self, Filter, State};
 
 /// Messages of a chunk: each has a consumer of its own, which takes a moment to connect.
 pub(super) const CHUNK: u64 = 500_000;
@@ -25,6 +31,10 @@ pub(super) struct Topic {
     archived: bool,
     from: replay::From,
     until: Until,
+    /// of the messages' time
+    range: (Option<DateTime<Utc>>, Option<DateTime<Utc>>),
+    /// of all chunks
+    breaker: Arc<Mutex<Breaker>>,
     pub(super) show: String,
 }
 
@@ -44,6 +54,8 @@ impl Topic {
             until: request
                 .to
                 .map_or(Until::Ends, |at| Until::Time(at.timestamp_millis())),
+            range: (request.from, request.to),
+            breaker: Arc::default(),
             show: format!(
                 "{}topic {}{}",
                 if request.source == From::Archive {
@@ -81,25 +93,39 @@ impl Topic {
                 hole.from, hole.to, hole.partition
             )
         }));
-        Ok((numbered(parts(&plan.ranges, messages)), notes))
+        let parts = match self.job.keeps() {
+            true => parts_of_all(&plan.ranges, messages),
+            false => parts(&plan.ranges, messages),
+        };
+        Ok((numbered(parts), notes))
     }
 
     pub(super) async fn fill(&self, chunk: &Chunk, pacing: &Arc<Pacing>) -> Result<Counted> {
-        let Part::Offsets {
-            partition,
-            from,
-            to,
-        } = chunk.part
-        else {
-            return Err(Error::new(Kind::Internal, "a chunk of another source"));
-        };
-        let from = replay::From::Offsets(Offsets::from([(partition, from)]));
-        let until = Until::Offsets(Offsets::from([(partition, to)]));
+        let (mut from, mut until) = (Offsets::new(), Offsets::new());
+        match &chunk.part {
+            Part::Offsets {
+                partition,
+                from: begin,
+                to,
+            } => {
+                from.insert(*partition, *begin);
+                until.insert(*partition, *to);
+            }
+            Part::Ranges(ranges) => {
+                from.extend(ranges.iter().map(|range| (range.partition, range.from)));
+                until.extend(ranges.iter().map(|range| (range.partition, range.to)));
+            }
+            Part::Rows { .. } | Part::Lines { .. } => {
+                return Err(Error::new(Kind::Internal, "a chunk of another source"));
+            }
+        }
+        let (from, until) = (replay::From::Offsets(from), Until::Offsets(until));
         let (config, clickhouse, pacing) = (
             self.config.clone(),
             self.clickhouse.clone(),
             Arc::clone(pacing),
         );
+        let breaker = Arc::clone(&self.breaker);
         let replayed = self
             .replay(from, until, move |replay| {
                 let Pacing {
@@ -107,6 +133,7 @@ impl Topic {
                     rate,
                     shutdown,
                 } = &*pacing;
+                let replay = replay.counted_by(&breaker);
                 replay.run(&config, &clickhouse, progress, rate, shutdown)
             })
             .await?;
@@ -119,6 +146,38 @@ impl Topic {
             counted.refused.insert((reason, None), count);
         }
         Ok(counted)
+    }
+
+    /// What rows leant on may have come in a later chunk than they: their messages are tried once more when all are there.
+    /// How many of them are dead letters still; `None` where rows do not lean on others.
+    pub(super) async fn try_again(&self, shutdown: &Shutdown) -> Result<Option<u64>> {
+        if !self.job.keeps() {
+            return Ok(None);
+        }
+        let (ops, job) = (&self.config.clickhouse.ops, &self.job);
+        let filter = Filter {
+            jobs: vec![job.name.clone()],
+            topics: vec![job.topic.clone()],
+            reasons: vec![Reason::ToastPlaceholder.as_str().to_owned()],
+            from: self.range.0,
+            to: self.range.1,
+            // one that was resolved before is a letter again where its row had been lost
+            state: State::Any,
+            ..Filter::default()
+        };
+        let mut places = dead_letters::places(&self.clickhouse, ops, &filter, None).await?;
+        places.retain(|place| place.epoch() == job.epoch);
+        let letters = dlq::Replay {
+            config: &self.config,
+            clickhouse: &self.clickhouse,
+            jobs: &Jobs {
+                silver: vec![job.clone()],
+                gold: Vec::new(),
+            },
+            dry_run: false,
+            shutdown,
+        };
+        Ok(Some(letters.run(places).await?.rejected()))
     }
 
     /// librdkafka blocks, so it has a thread.
@@ -171,9 +230,65 @@ fn parts(ranges: &[Range], messages: u64) -> Vec<(Part, u64)> {
     parts
 }
 
+/// The same share of every partition in each, so that what happened at one time is read together.
+fn parts_of_all(ranges: &[Range], messages: u64) -> Vec<(Part, u64)> {
+    let length = |range: &Range| i128::from(range.to) - i128::from(range.from);
+    let all: i128 = ranges.iter().map(length).sum();
+    let step = i128::from(messages.max(1));
+    let count = (all + step - 1) / step;
+    let cut = |range: &Range, number: i128| {
+        let offset = length(range) * number / count;
+        range
+            .from
+            .saturating_add(i64::try_from(offset).unwrap_or(i64::MAX))
+    };
+    let part = |number: i128| {
+        let ranges = ranges.iter().map(|range| chunk::Range {
+            partition: range.partition,
+            from: cut(range, number),
+            to: cut(range, number + 1),
+        });
+        let ranges: Vec<chunk::Range> = ranges.filter(|range| range.from < range.to).collect();
+        let lengths = ranges
+            .iter()
+            .map(|range| (range.to - range.from).unsigned_abs());
+        let size = lengths.sum();
+        (Part::Ranges(ranges), size)
+    };
+    (0..count).map(part).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_partitions_that_lean_on_each_other_each_chunk_has_its_share() {
+        let range = |partition, from, to| Range {
+            partition,
+            from,
+            to,
+            low: 0,
+        };
+        let all = [range(0, 5, 8), range(1, 0, 5), range(2, 7, 7)];
+        let cut: Vec<(Vec<(i32, i64, i64)>, u64)> = parts_of_all(&all, 3)
+            .into_iter()
+            .filter_map(|(part, size)| match part {
+                Part::Ranges(ranges) => {
+                    let told = |range: chunk::Range| (range.partition, range.from, range.to);
+                    Some((ranges.into_iter().map(told).collect(), size))
+                }
+                _ => None,
+            })
+            .collect();
+        let expected = [
+            (vec![(0, 5, 6), (1, 0, 1)], 2),
+            (vec![(0, 6, 7), (1, 1, 3)], 3),
+            (vec![(0, 7, 8), (1, 3, 5)], 3),
+        ];
+        assert_eq!(cut, expected);
+        assert!(parts_of_all(&[range(0, 4, 4)], 3).is_empty());
+    }
 
     #[test]
     fn partitions_are_cut_in_turn_and_nothing_is_left_out() {
@@ -192,7 +307,7 @@ mod tests {
                     from,
                     to,
                 } => Some((partition, from, to, size)),
-                Part::Rows { .. } | Part::Lines { .. } => None,
+                _ => None,
             })
             .collect();
         let expected = [

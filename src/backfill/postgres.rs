@@ -123,8 +123,7 @@ impl Table {
     pub(super) async fn begin(&mut self, request: &Request) -> Result<()> {
         let (config, job) = (&self.config, &self.job);
         let reached = snapshot::reached(&config.kafka, job).await?;
-        let ops = &config.clickhouse.ops;
-        checkpoints::check_identity(&self.clickhouse, ops, job, &reached.identity).await?;
+        checkpoints::check_identity(&self.clickhouse, config, job, &reached.identity).await?;
         let patience = request.patience;
         let behind = snapshot::caught_up(&self.clickhouse, config, job, &reached, patience).await?;
         if let Some(behind) = behind {

@@ -10,6 +10,7 @@ use tokio::task::JoinSet;
 use super::chunk::Chunk;
 use super::ledger::{Counted, Entry, Ledger, State};
 use super::plan::{Backfill, Input};
+use crate::envelope::Reason;
 use crate::error::{Error, Kind, Result, Retry};
 use crate::failpoint::{self, Point};
 use crate::lease::Lease;
@@ -133,7 +134,10 @@ impl Backfill {
             waiting: Mutex::new(self.chunks.into()),
             done: Mutex::default(),
         });
-        let result = work.perform(self.request.parallel, shutdown).await;
+        let result = match work.perform(self.request.parallel, shutdown).await {
+            Ok(()) => work.try_again().await,
+            error => error,
+        };
         let (state, message) = match &result {
             Ok(()) if self.request.then_gold => (State::Filled, String::new()),
             Ok(()) => (State::Done, String::new()),
@@ -218,6 +222,19 @@ impl Work {
         result
     }
 
+    /// When every chunk is there.
+    async fn try_again(&self) -> Result<()> {
+        if let Input::Kafka(topic) = &self.input {
+            self.lease.check().await?;
+            let left = topic.try_again(&self.pacing.shutdown).await?;
+            let reason = (Reason::ToastPlaceholder.as_str(), None);
+            if let (Some(left), Some(count)) = (left, lock(&self.done).1.refused.get_mut(&reason)) {
+                *count = left.min(*count);
+            }
+        }
+        Ok(())
+    }
+
     async fn read(self: Arc<Self>) -> Result<()> {
         loop {
             let Some(chunk) = lock(&self.waiting).pop_front() else {
@@ -276,7 +293,7 @@ fn reasons(counted: Counted) -> BTreeMap<String, u64> {
         Some(column) => format!("{reason} ({column})"),
         None => reason.to_owned(),
     };
-    let all = counted.refused.into_iter();
+    let all = counted.refused.into_iter().filter(|(_, count)| *count > 0);
     all.map(|(what, count)| (named(what), count)).collect()
 }
 

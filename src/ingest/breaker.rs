@@ -41,11 +41,21 @@ impl Breaker {
                 return Some(error);
             }
         }
+        self.end_window();
+        None
+    }
+
+    /// Counts messages that were not rejected.
+    pub fn pass(&mut self, messages: u32) {
+        self.messages += messages;
+        self.end_window();
+    }
+
+    fn end_window(&mut self) {
         if self.messages >= WINDOW {
             self.messages = 0;
             self.rejects.clear();
         }
-        None
     }
 
     /// Counts a batch whose last fates are known: `late` of so many rows leant on others that are nowhere, and are dead

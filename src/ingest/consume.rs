@@ -81,6 +81,7 @@ impl Consuming {
             self.discover()?;
             self.hand_over_due();
             self.mind_memory()?;
+            self.mind_parked();
             self.tell();
             if self.shutdown.requested().is_some() {
                 break Way::Open;

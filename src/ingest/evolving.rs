@@ -42,7 +42,6 @@ impl Consuming {
             let Some(lane) = self.lanes.get_mut(index) else {
                 continue;
             };
-            lane.target.set_held_up(lane.is_keeping());
             if lane.evolving.is_some() && lane.has_gathered() {
                 if !lane.is_blocked() {
                     lane.hand_over(index, &self.runtime, &self.landing);

@@ -8,7 +8,9 @@
 //!
 //! Values are read and written in portions, so that memory is bounded however large they are.
 
+mod awaited;
 mod decide;
+mod patience;
 mod portions;
 mod replaced;
 #[cfg(test)]
@@ -17,6 +19,7 @@ mod turn;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::future::Future;
+use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use super::write::{Target, Written, patiently};
@@ -25,16 +28,16 @@ use crate::column::{Cell, Data, Rows, key_bytes};
 use crate::envelope::Reason;
 use crate::error::{Context, Error, Kind, Result};
 use crate::sink::recall::{self, Key, Place, Stored};
+pub use awaited::{Awaited, Outlook};
 use decide::{Case, Deciding, Found, Known, Write};
+pub use patience::Patience;
+use patience::Waited;
 use portions::{leans_on_silver, portions};
 pub use turn::Turn;
 
-/// The delete of a change of key may be in a partition that is read later or by another process …
-pub const PATIENCE: Duration = Duration::from_secs(120);
-/// … and this is how often it is looked for.
-const ASK_AGAIN: Duration = Duration::from_millis(200);
-/// A round that takes longer waits for ClickHouse, as the rows do that it looks for: no more than this of it counts.
-const LONGEST_ROUND: Duration = Duration::from_secs(2);
+/// First pause before what is not there yet is looked for again; doubles up to the longest.
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
+const LONGEST_PAUSE: Duration = Duration::from_millis(3_200);
 
 /// What a batch that keeps is made of, until nothing of it is left to write.
 struct Keeping<'a> {
@@ -56,34 +59,34 @@ pub async fn write(
 ) -> Result<Written> {
     turn.wait().await?;
     let (mut keeping, mut ready) = Keeping::new(target, rows, letters, turn.number).await?;
-    let mut waited = Waited::default();
+    let (mut waited, mut pause) = (Waited::default(), FIRST_PAUSE);
     loop {
+        let awaited = &target.awaited;
         let began = Instant::now();
+        let (moves, mut moved) = (awaited.moves(), pin!(awaited.moved()));
+        // what moves from now on is not missed
+        moved.as_mut().enable();
         let left = keeping
-            .round(std::mem::take(&mut ready), waited.0 >= target.patience)
+            .round(
+                std::mem::take(&mut ready),
+                waited.is_over(target.patience, awaited),
+            )
             .await?;
         keeping.reduce_to(&left);
-        keeping.await_keys();
+        keeping.await_keys(moves);
         turn.pass().await?;
         if left.is_empty() {
             return Ok(keeping.written);
         }
-        parked(keeping.rows.bytes());
-        tokio::time::sleep(ASK_AGAIN).await;
-        waited.round(began.elapsed(), target.is_held_up());
-    }
-}
-
-/// How long rows have waited while those they wait for could have come.
-#[derive(Default)]
-struct Waited(Duration);
-
-impl Waited {
-    /// `held_up`: nothing of the job was decoded meanwhile.
-    fn round(&mut self, took: Duration, held_up: bool) {
-        if !held_up {
-            self.0 += took.min(LONGEST_ROUND);
-        }
+        parked(keeping.bytes());
+        let looked = Instant::now();
+        pause = match tokio::time::timeout(pause, moved).await {
+            Ok(()) => FIRST_PAUSE,
+            Err(_) => LONGEST_PAUSE.min(2 * pause),
+        };
+        let took = (looked - began, looked.elapsed());
+        waited.round(took, awaited.outlook(), keeping.newest_time());
+        keeping.let_go();
     }
 }
 
@@ -129,7 +132,7 @@ impl<'a> Keeping<'a> {
     /// Writes what can be told now; gives the cases that are left.
     async fn round(&mut self, mut order: Vec<u32>, out_of_patience: bool) -> Result<Vec<usize>> {
         // first: a batch that writes its rows while silver is asked is not awaited afterwards, and the answer lacks them
-        let awaited = self.target.awaited_before(self.number);
+        let awaited = self.target.awaited.before(self.number);
         let stored = self.stored().await?;
         let dead = self.dead_letters().await?;
         let (mut rejected, mut from_silver, mut left) = (Vec::new(), Vec::new(), Vec::new());
@@ -360,9 +363,45 @@ impl<'a> Keeping<'a> {
     }
 
     /// Later batches must know whose rows are still to come.
-    fn await_keys(&self) {
+    fn await_keys(&self, moves: u64) {
         let keys = self.cases.iter().map(|case| case.key.0.clone());
-        self.target.set_awaited(self.number, keys.collect());
+        let awaited = &self.target.awaited;
+        awaited.wait_for(self.number, keys.collect(), moves);
+    }
+
+    /// Of all that waits; the messages, too, which would become dead letters.
+    fn bytes(&self) -> usize {
+        self.rows.bytes() + self.letters.iter().map(DeadLetter::bytes).sum::<usize>()
+    }
+
+    /// Time of the source of the newest row that waits, milliseconds since 1970.
+    fn newest_time(&self) -> Option<i64> {
+        let doubts = self.rows.doubts().iter();
+        doubts
+            .filter_map(|doubt| self.rows.source_time(doubt.row))
+            .max()
+    }
+
+    /// Rows of partitions that are somebody else's now: whoever reads them again writes them.
+    fn let_go(&mut self) {
+        let doubts = self.rows.doubts().iter().zip(&self.letters);
+        let given_up: HashSet<u32> = doubts
+            .filter(|(_, letter)| {
+                let awaited = &self.target.awaited;
+                awaited.is_given_up(letter.partition, self.number)
+            })
+            .map(|(doubt, _)| doubt.row as u32)
+            .collect();
+        if given_up.is_empty() {
+            return;
+        }
+        let is_ours = |case: &Case| !case.rows.iter().any(|row| given_up.contains(row));
+        let cases = self.cases.iter().enumerate();
+        let ours: Vec<usize> = cases
+            .filter(|(_, case)| is_ours(case))
+            .map(|(at, _)| at)
+            .collect();
+        self.reduce_to(&ours);
     }
 }
 

@@ -12,6 +12,7 @@ use tokio::sync::oneshot;
 use super::breaker::Breaker;
 use super::evolving::Evolving;
 use super::keep::Turn;
+use super::parked::Asking;
 use super::schemas::Waiting;
 use super::start;
 use super::write::Target;
@@ -41,6 +42,8 @@ pub struct Lane {
     pub(super) evolving: Option<Evolving>,
     /// messages that wait for a schema
     pub(super) waiting: Option<Waiting>,
+    /// while rows wait for what other partitions hold
+    pub(super) asking: Asking,
     /// for `ops.columns`
     pub(super) events: Vec<Event>,
     most_bytes: usize,
@@ -92,6 +95,7 @@ impl Lane {
             ends: BTreeMap::new(),
             evolving: None,
             waiting: None,
+            asking: Asking::default(),
             events: Vec::new(),
             most_bytes,
             decoder: Decoder::new(&target.job).knowing(sources),
@@ -181,6 +185,8 @@ impl Lane {
         self.owned.remove(&partition);
         self.batch.checkpoint.forget(partition);
         self.in_flight.forget(partition);
+        let last = self.in_flight.last_id();
+        self.target.awaited.give_up(partition, last);
         if let Some(evolving) = &mut self.evolving {
             evolving.held.forget(partition);
         }

@@ -21,6 +21,7 @@
 //! | `breaker`   | stops a job whose input is mostly rejects                                |
 //! | `write`     | one batch becomes durable, with retries by kind of error                 |
 //! | `keep`      | the same where rows lean on older ones: values that an update did not send |
+//! | `parked`    | whether what those rows wait for could have come                          |
 //! | `lag`       | messages behind, asked from outside                                      |
 //! | `start`     | from which offset a partition is read                                    |
 //! | `status`    | counters and lag, shown as live lines or heartbeats                      |
@@ -41,6 +42,7 @@ mod keep;
 pub mod lag;
 mod lane;
 mod pace;
+mod parked;
 mod peek;
 mod prepare;
 mod rebalance;

@@ -167,7 +167,7 @@ async fn ready(
     let identity = consumer.identify(&job.topic)?;
     let watches = job.policies.new_column.watches_source();
     let bookkeeping = async {
-        checkpoints::check_identity(clickhouse, &names.ops, &job, &identity).await?;
+        checkpoints::check_identity(clickhouse, config, &job, &identity).await?;
         match watches {
             true => {
                 record::catch_up(clickhouse, &names.ops, declared, &job).await?;

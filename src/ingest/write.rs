@@ -1,13 +1,12 @@
 //! Makes one batch durable: dead letters first, then the rows as one sorted block, tried again as the error's kind says.
 
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use super::keep::{self, Turn};
+use super::keep::{self, Awaited, Outlook, Patience, Turn};
 use crate::batch::{Batch, DeadLetter};
 use crate::column::{Block, Rows};
 use crate::error::{Error, Kind, Result, Retry};
@@ -24,9 +23,6 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 /// "Too many parts" means that merges need time, not another try at once.
 const SLOW_PAUSE: Duration = Duration::from_secs(2);
 
-/// (key, number of its batch)
-type Awaited = BTreeSet<(Vec<u8>, u64)>;
-
 /// Where one job's batches go. Shared by all its writes.
 pub struct Target {
     pub job: SilverJob,
@@ -37,11 +33,9 @@ pub struct Target {
     pub(super) replaced: Option<String>,
     touches: Touches,
     /// rows that are still to come
-    awaited: Arc<Mutex<Awaited>>,
-    /// messages of the job are kept undecoded, so what rows wait for cannot come
-    held_up: Arc<AtomicBool>,
+    pub(super) awaited: Arc<Awaited>,
     /// how long rows wait for what other partitions hold
-    pub(super) patience: Duration,
+    pub(super) patience: Patience,
 }
 
 /// What a write did, for the counters.
@@ -52,7 +46,7 @@ pub struct Written {
     /// the same before the collapse
     pub taken: usize,
     /// partition and offset of rows that leant on others which are nowhere: dead letters
-    pub rejected: Vec<(i32, i64)>,
+    pub rejected: BTreeSet<(i32, i64)>,
 }
 
 impl Target {
@@ -65,8 +59,7 @@ impl Target {
             job,
             clickhouse,
             awaited: Arc::default(),
-            held_up: Arc::default(),
-            patience: keep::PATIENCE,
+            patience: Patience::Stream,
         }
     }
 
@@ -85,9 +78,26 @@ impl Target {
     #[must_use]
     pub fn alone(self) -> Target {
         Target {
-            patience: Duration::ZERO,
+            patience: Patience::Alone,
             ..self
         }
+    }
+
+    /// Its batches are a bounded part of the topic: rows wait until [`Target::all_is_read`].
+    #[must_use]
+    pub fn of_part(self) -> Target {
+        Target {
+            patience: Patience::Part,
+            ..self
+        }
+    }
+
+    /// What rows wait for is there, or will not come any more; or there is more to read, after all.
+    pub fn all_is_read(&self, all: bool) {
+        self.awaited.set_outlook(match all {
+            true => Outlook::CLEAR,
+            false => Outlook::HELD_UP,
+        });
     }
 
     /// The same table under another declaration of its columns.
@@ -100,30 +110,8 @@ impl Target {
             replaced: self.replaced.clone(),
             touches: self.touches.clone(),
             awaited: Arc::clone(&self.awaited),
-            held_up: Arc::clone(&self.held_up),
             patience: self.patience,
         })
-    }
-
-    /// Keys whose rows earlier batches still wait for.
-    pub(super) fn awaited_before(&self, number: u64) -> BTreeSet<Vec<u8>> {
-        let awaited = self.awaited.lock().unwrap_or_else(PoisonError::into_inner);
-        let earlier = awaited.iter().filter(|(_, batch)| *batch < number);
-        earlier.map(|(key, _)| key.clone()).collect()
-    }
-
-    pub(super) fn set_awaited(&self, number: u64, keys: Vec<Vec<u8>>) {
-        let mut awaited = self.awaited.lock().unwrap_or_else(PoisonError::into_inner);
-        awaited.retain(|(_, batch)| *batch != number);
-        awaited.extend(keys.into_iter().map(|key| (key, number)));
-    }
-
-    pub(super) fn set_held_up(&self, held_up: bool) {
-        self.held_up.store(held_up, Ordering::Relaxed);
-    }
-
-    pub(super) fn is_held_up(&self) -> bool {
-        self.held_up.load(Ordering::Relaxed)
     }
 
     /// Returns when the batch is durable, or when a person has to act. Waits for a lost ClickHouse for ever:

@@ -17,6 +17,7 @@ mod plan;
 mod work;
 
 use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 pub use plan::{From, Offsets, Plan, Range, Until};
@@ -25,6 +26,7 @@ use work::Work;
 use crate::archive::Archived;
 use crate::config::Config;
 use crate::error::{Error, Kind, Result};
+use crate::ingest::Breaker;
 use crate::job::SilverJob;
 use crate::progress::Progress;
 use crate::rate::Rate;
@@ -56,6 +58,7 @@ pub struct Replay {
     feed: Feed,
     /// where the rows go, instead of the job's own table
     table: Option<String>,
+    breaker: Arc<Mutex<Breaker>>,
     pub plan: Plan,
 }
 
@@ -135,6 +138,7 @@ impl Replay {
             job,
             feed: Feed::Kafka(consumer),
             table: None,
+            breaker: Arc::default(),
             plan,
         })
     }
@@ -167,6 +171,7 @@ impl Replay {
             job,
             feed: Feed::Archive(archived),
             table: None,
+            breaker: Arc::default(),
             plan,
         })
     }
@@ -180,6 +185,15 @@ impl Replay {
         }
     }
 
+    /// Its bad messages count together with those of other parts of the topic.
+    #[must_use]
+    pub fn counted_by(self, breaker: &Arc<Mutex<Breaker>>) -> Replay {
+        Replay {
+            breaker: Arc::clone(breaker),
+            ..self
+        }
+    }
+
     /// Reads and writes what was planned. Blocks, on a thread that may.
     pub fn run(
         self,
@@ -189,7 +203,7 @@ impl Replay {
         rate: &Rate,
         shutdown: &Shutdown,
     ) -> Result<Replayed> {
-        let work = Work::new(config, clickhouse, self.job, self.table)?;
+        let work = Work::new(config, clickhouse, self.job, self.table, self.breaker)?;
         let watch = Watch {
             progress,
             rate,

@@ -1,6 +1,7 @@
 //! Messages become rows and dead letters, one batch written while the next one is gathered.
 
-use std::sync::{Arc, mpsc};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
@@ -18,8 +19,18 @@ use crate::registry::{self, Registry};
 use crate::sink::clickhouse::ClickHouse;
 use crate::source::RawMessage;
 
-/// Of the memory budget: a batch is gathered while another one is written as a sorted block and as a request.
+/// Of the memory budget: a batch is gathered while another one is written as a sorted block and as a request, and rows wait.
 const BATCHES_HELD: usize = 4;
+
+/// Messages that are not rejected are told to the breaker so many at a time: others count there, too.
+const COUNTED_AT_ONCE: u32 = 100;
+
+/// A write under way, and the bytes of its rows that wait for others.
+struct Writing {
+    task: JoinHandle<Result<Written>>,
+    parked: mpsc::Receiver<()>,
+    bytes: Arc<AtomicUsize>,
+}
 
 pub(super) struct Work {
     target: Arc<Target>,
@@ -27,11 +38,14 @@ pub(super) struct Work {
     registry: Option<Registry>,
     batch: Batch,
     most_bytes: usize,
-    breaker: Breaker,
+    /// of all parts of a run
+    breaker: Arc<Mutex<Breaker>>,
+    /// not counted there yet
+    passed: u32,
     /// one batch is written while the next one is gathered
-    writing: Option<(JoinHandle<Result<Written>>, mpsc::Receiver<()>)>,
+    writing: Option<Writing>,
     /// what else is under way: its rows wait for others
-    parked: Vec<JoinHandle<Result<Written>>>,
+    parked: Vec<Writing>,
     last_turn: Option<oneshot::Receiver<()>>,
     batches: u64,
     pub(super) replayed: Replayed,
@@ -45,9 +59,10 @@ impl Work {
         clickhouse: &ClickHouse,
         job: SilverJob,
         table: Option<String>,
+        breaker: Arc<Mutex<Breaker>>,
     ) -> Result<Work> {
         let names = &config.clickhouse;
-        let target = Target::new(job, clickhouse.clone(), &names.silver, &names.ops);
+        let target = Target::new(job, clickhouse.clone(), &names.silver, &names.ops).of_part();
         let target = match table {
             Some(table) => target.into_table(table),
             None => target,
@@ -59,7 +74,8 @@ impl Work {
             batch: Batch::new(&target.job),
             target: Arc::new(target),
             most_bytes: budget / BATCHES_HELD,
-            breaker: Breaker::default(),
+            breaker,
+            passed: 0,
             writing: None,
             parked: Vec::new(),
             last_turn: None,
@@ -112,8 +128,13 @@ impl Work {
                 return Err(error.context(format!("topic {} {place}", job.topic)));
             }
         }
-        if let Some(error) = self.breaker.count(job, rejected) {
-            return Err(error);
+        self.passed += u32::from(rejected.is_none());
+        if rejected.is_some() || self.passed >= COUNTED_AT_ONCE {
+            let mut breaker = self.breaker.lock().unwrap_or_else(PoisonError::into_inner);
+            breaker.pass(std::mem::take(&mut self.passed));
+            if let Some(error) = rejected.and_then(|reason| breaker.count(job, Some(reason))) {
+                return Err(error);
+            }
         }
         if self.batch.is_full(self.most_bytes) {
             self.hand_over()?;
@@ -129,24 +150,53 @@ impl Work {
         self.batches += 1;
         let mut turn = Turn::next(&mut self.last_turn, self.batches);
         let (parking, parked) = mpsc::channel();
-        let writing = self.runtime.spawn(async move {
-            let park = move |_| {
+        let bytes = Arc::new(AtomicUsize::new(0));
+        let waiting = Arc::clone(&bytes);
+        let task = self.runtime.spawn(async move {
+            let park = move |bytes| {
+                waiting.store(bytes, Ordering::Relaxed);
                 // nobody listens where it was parked before
                 let _ = parking.send(());
             };
             target.write_in_turn(batch, &mut turn, &park).await
         });
-        self.writing = Some((writing, parked));
-        Ok(())
+        self.writing = Some(Writing {
+            task,
+            parked,
+            bytes,
+        });
+        self.make_room()
+    }
+
+    /// Rows that wait take a batch's part of the memory at most: beyond that it is as if nothing more were to be read.
+    fn make_room(&mut self) -> Result<()> {
+        let (ended, waiting) = std::mem::take(&mut self.parked)
+            .into_iter()
+            .partition(|writing| writing.task.is_finished());
+        self.parked = waiting;
+        for writing in Vec::<Writing>::into_iter(ended) {
+            self.count(writing.task)?;
+        }
+        let bytes = |writing: &Writing| writing.bytes.load(Ordering::Relaxed);
+        let held: usize = self.parked.iter().map(bytes).sum();
+        if held <= self.most_bytes {
+            return Ok(());
+        }
+        tracing::warn!(
+            job = self.target.job.name,
+            bytes = held,
+            "rows that wait for other partitions fill the memory, they are not waited for any longer"
+        );
+        self.land_all()
     }
 
     /// Waits for the write that is under way, or until it waits for rows that are still to be read.
     fn land(&mut self) -> Result<()> {
-        if let Some((writing, parked)) = self.writing.take() {
+        if let Some(writing) = self.writing.take() {
             // an error says that it has ended
-            match parked.recv() {
+            match writing.parked.recv() {
                 Ok(()) => self.parked.push(writing),
-                Err(_) => self.count(writing)?,
+                Err(_) => self.count(writing.task)?,
             }
         }
         Ok(())
@@ -155,9 +205,11 @@ impl Work {
     /// Waits for every write.
     fn land_all(&mut self) -> Result<()> {
         self.land()?;
+        self.target.all_is_read(true);
         for writing in std::mem::take(&mut self.parked) {
-            self.count(writing)?;
+            self.count(writing.task)?;
         }
+        self.target.all_is_read(false);
         Ok(())
     }
 
@@ -173,7 +225,8 @@ impl Work {
             *self.replayed.rejects.entry(reason).or_default() += rejected;
         }
         let (job, rows) = (&self.target.job, written.taken as u64);
-        let tripped = self.breaker.count_late(job, rows, rejected, reason);
+        let mut breaker = self.breaker.lock().unwrap_or_else(PoisonError::into_inner);
+        let tripped = breaker.count_late(job, rows, rejected, reason);
         tripped.map_or(Ok(()), Err)
     }
 }

@@ -50,7 +50,7 @@ pub(super) async fn fill(
     }
     // the ends come first: what is below them is in what is read from the source afterwards
     let reached = snapshot::reached(&config.kafka, job).await?;
-    checkpoints::check_identity(clickhouse, &config.clickhouse.ops, job, &reached.identity).await?;
+    checkpoints::check_identity(clickhouse, config, job, &reached.identity).await?;
     // a key that silver does not know has no change below the ends only once ingest has read all of them
     if let Some(behind) = snapshot::caught_up(clickhouse, config, job, &reached, patience).await? {
         return Err(behind.error(job));

@@ -7,9 +7,10 @@ use serde::{Deserialize, Serialize};
 
 use super::clickhouse::{ClickHouse, literal, quote};
 use crate::checkpoint::{Checkpoint, Position};
+use crate::config::{Config, Kafka};
 use crate::error::{Error, Kind, Result};
 use crate::job::SilverJob;
-use crate::source::Identity;
+use crate::source::{Consumer, Identity, Partition};
 
 #[derive(Row, Serialize, Deserialize)]
 struct Stored {
@@ -96,11 +97,11 @@ struct Topic {
 /// Compares the topic with what stands in `ops.topics`, or writes it there when the epoch is new.
 pub async fn check_identity(
     clickhouse: &ClickHouse,
-    ops: &str,
+    config: &Config,
     job: &SilverJob,
     found: &Identity,
 ) -> Result<()> {
-    let table = format!("{}.topics", quote(ops));
+    let table = format!("{}.topics", quote(&config.clickhouse.ops));
     let sql = format!(
         "SELECT topic, epoch, cluster_id, topic_id, partitions FROM {table} FINAL WHERE topic = {} ORDER BY epoch",
         literal(&job.topic)
@@ -132,9 +133,7 @@ pub async fn check_identity(
                 same && !topic.topic_id.is_empty() && topic.partitions < found.partitions
             };
             if let Some(before) = known.last().filter(grown) {
-                for sql in go_on(ops, job, before.epoch) {
-                    clickhouse.execute(&sql).await?;
-                }
+                go_on(clickhouse, config, job, before).await?;
             }
             let topic = Topic {
                 topic: job.topic.clone(),
@@ -151,21 +150,87 @@ pub async fn check_identity(
 /// A topic with more partitions than before: the old ones go on where they are, in the new epoch, and are not read again. So
 /// whatever was read before the keys moved loses against what comes after, in whichever partition. Where that was is kept
 /// first: read again below it, old changes would have the new epoch.
-fn go_on(ops: &str, job: &SilverJob, before: u8) -> [String; 2] {
-    let (ops, epoch, topic) = (quote(ops), job.epoch, literal(&job.topic));
-    let known = format!(
-        "FROM {ops}.checkpoints FINAL WHERE topic = {topic} AND bitShiftRight(version, 56) = {before}"
+async fn go_on(
+    clickhouse: &ClickHouse,
+    config: &Config,
+    job: &SilverJob,
+    before: &Topic,
+) -> Result<()> {
+    let (kafka, ops) = (config.kafka.clone(), quote(&config.clickhouse.ops));
+    let (topic, count) = (job.topic.clone(), before.partitions);
+    // librdkafka blocks
+    let asked = tokio::task::spawn_blocking(move || committed(&kafka, &topic, count)).await;
+    let committed = asked.map_err(Error::panicked)??;
+    let sql = format!(
+        "SELECT `group`, topic, partition, next_offset, source_time, version FROM {ops}.checkpoints FINAL \
+         WHERE topic = {} AND bitShiftRight(version, 56) = {}",
+        literal(&job.topic),
+        before.epoch
     );
-    let starts = format!(
-        "INSERT INTO {ops}.epoch_starts (`group`, topic, epoch, partition, start_offset) \
-         SELECT `group`, topic, {epoch}, partition, next_offset {known}"
-    );
-    let checkpoints = format!(
-        "INSERT INTO {ops}.checkpoints (`group`, topic, partition, next_offset, source_time, version) \
-         SELECT `group`, topic, partition, next_offset, source_time, \
-         bitOr(bitShiftLeft(toUInt64({epoch}), 56), toUInt64(next_offset)) {known}"
-    );
-    [starts, checkpoints]
+    let known = clickhouse.all::<Stored>(&sql).await?;
+    let (starts, checkpoints) = begin(known, job.epoch, &config.kafka.group, &committed);
+    if starts.is_empty() {
+        return Ok(());
+    }
+    clickhouse
+        .insert_rows(&format!("{ops}.epoch_starts"), &starts)
+        .await?;
+    clickhouse
+        .insert_rows(&format!("{ops}.checkpoints"), &checkpoints)
+        .await
+}
+
+/// What the group has committed of a topic's first partitions.
+fn committed(kafka: &Kafka, topic: &str, partitions: u32) -> Result<BTreeMap<i32, i64>> {
+    let all = 0..i32::try_from(partitions).unwrap_or(i32::MAX);
+    let partition = |number| Partition {
+        topic: topic.to_owned(),
+        number,
+    };
+    let partitions: Vec<Partition> = all.map(partition).collect();
+    let found = Consumer::connect(kafka)?.committed(&partitions)?;
+    let known = found.into_iter();
+    let known = known.filter_map(|found| Some((found.partition.number, found.offset?)));
+    Ok(known.collect())
+}
+
+/// Where an epoch begins, and the same as its first checkpoints. The group itself goes on at what it has committed, which the
+/// last checkpoint may lie some seconds behind. Other groups are known by theirs alone.
+fn begin(
+    known: Vec<Stored>,
+    epoch: u8,
+    group: &str,
+    committed: &BTreeMap<i32, i64>,
+) -> (Vec<EpochStart>, Vec<Stored>) {
+    let checkpoints = known.into_iter().map(|known| {
+        let ours = committed
+            .get(&known.partition)
+            .filter(|_| known.group == group);
+        let next_offset = ours.map_or(known.next_offset, |next| known.next_offset.max(*next));
+        Stored {
+            next_offset,
+            version: version(epoch, next_offset),
+            ..known
+        }
+    });
+    let checkpoints: Vec<Stored> = checkpoints.collect();
+    let start = |at: &Stored| EpochStart {
+        group: at.group.clone(),
+        topic: at.topic.clone(),
+        epoch,
+        partition: at.partition,
+        start_offset: at.next_offset,
+    };
+    (checkpoints.iter().map(start).collect(), checkpoints)
+}
+
+#[derive(Row, Serialize)]
+struct EpochStart {
+    group: String,
+    topic: String,
+    epoch: u8,
+    partition: i32,
+    start_offset: i64,
 }
 
 #[derive(Row, Deserialize)]
@@ -275,6 +340,31 @@ fn difference(known: &Identity, found: &Identity) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_epoch_begins_where_the_group_goes_on_and_not_where_its_last_checkpoint_was() {
+        let known = |group: &str, partition, next_offset| Stored {
+            group: group.to_owned(),
+            topic: "t".to_owned(),
+            partition,
+            next_offset,
+            source_time: None,
+            version: version(1, next_offset),
+        };
+        let known = vec![known("g", 0, 90), known("g", 1, 7), known("other", 0, 40)];
+        let (starts, checkpoints) = begin(known, 2, "g", &BTreeMap::from([(0, 100), (1, 3)]));
+        let starts: Vec<(&str, i32, i64)> = starts
+            .iter()
+            .map(|start| (start.group.as_str(), start.partition, start.start_offset))
+            .collect();
+        assert_eq!(starts, [("g", 0, 100), ("g", 1, 7), ("other", 0, 40)]);
+        let next: Vec<(i64, u64)> = checkpoints
+            .iter()
+            .map(|at| (at.next_offset, at.version))
+            .collect();
+        let expected = [100, 7, 40].map(|next| (next, version(2, next)));
+        assert_eq!(next, expected);
+    }
 
     #[test]
     fn a_topic_is_another_one_when_cluster_id_or_partitions_differ() {

@@ -37,13 +37,7 @@ pub(super) async fn repair(sides: &Sides<'_>, keys: &[Key]) -> Result<Repaired> 
     let lease = Lease::acquire(&config.lease, &format!("silver.{}", job.name), 0).await?;
     // the ends come first: what is below them is in what is read from the source afterwards
     let reached = snapshot::reached(&config.kafka, job).await?;
-    checkpoints::check_identity(
-        sides.clickhouse,
-        &config.clickhouse.ops,
-        job,
-        &reached.identity,
-    )
-    .await?;
+    checkpoints::check_identity(sides.clickhouse, config, job, &reached.identity).await?;
     let patience = sides.request.patience;
     let behind = snapshot::caught_up(sides.clickhouse, config, job, &reached, patience).await?;
     let snapshot = Snapshot::of(sides.source, sides.reading).await?;

@@ -25,6 +25,12 @@ impl Rows {
         Some(i64::from_le_bytes(cell.try_into().ok()?))
     }
 
+    /// Milliseconds since 1970.
+    pub(crate) fn source_time(&self, row: usize) -> Option<i64> {
+        let cell = self.system(SOURCE_TIME, row)?;
+        Some(i64::from_le_bytes(cell.try_into().ok()?))
+    }
+
     fn system(&self, place: usize, row: usize) -> Option<&[u8]> {
         self.data.get(self.system + place)?.cell(row)
     }

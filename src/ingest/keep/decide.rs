@@ -106,8 +106,11 @@ impl<'a> Deciding<'a> {
                         if !self.known.out_of_patience
                             || self.known.awaited.contains(&case.key.0) =>
                     {
-                        decision.wait = true;
-                        return decision;
+                        // all of it is decided again: what is rejected now would be so once more
+                        return Decision {
+                            wait: true,
+                            ..Decision::default()
+                        };
                     }
                     Found::NotYet | Found::Nothing => {
                         missing = missing.or(Some(*column));

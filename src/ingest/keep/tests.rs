@@ -1,15 +1,15 @@
 //! What rows lean on, told in messages: the decoder's rows, what silver holds, and the decision.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::time::Duration;
 
 use super::decide::{Case, Deciding, Found, Known};
-use super::{PATIENCE, Waited};
+use super::{Keeping, Target};
 use crate::batch::{Batch, DeadLetter};
 use crate::column::{key_bytes, version};
 use crate::config::Config;
 use crate::envelope::{Decoder, Fate, Headers, Message, Reason};
 use crate::job::{Jobs, SilverJob};
+use crate::sink::clickhouse::ClickHouse;
 use crate::sink::recall::Stored;
 
 const UNSENT: &str = "__debezium_unavailable_value";
@@ -267,6 +267,19 @@ fn a_change_of_key_waits_for_its_other_half_but_not_for_ever() {
 }
 
 #[test]
+fn what_leans_on_a_dead_letter_behind_a_row_that_waits_is_rejected_once() {
+    let mut scene = Scene::new();
+    scene.moved(4, 'c', 2, UNSENT, 200, &[OLD]);
+    scene.change(6, 'u', 2, UNSENT);
+    scene
+        .dead
+        .insert(br#"{"id":2}"#.to_vec(), vec![version(1, 5)]);
+    assert_eq!(scene.told(), ["2: wait"]);
+    scene.silver(1, 3, true, Some(200));
+    assert_eq!(scene.told(), ["2: reject 6 big, write 4 big of silver 3"]);
+}
+
+#[test]
 fn a_row_waits_for_an_earlier_batch_that_waits() {
     let mut scene = Scene::new();
     scene.change(5, 'u', 2, UNSENT);
@@ -291,13 +304,28 @@ fn a_delete_that_has_nothing_to_take_along_is_still_a_delete_and_no_create_takes
     assert_eq!(scene.told(), ["2: reject 4 big"]);
 }
 
-#[test]
-fn a_lost_clickhouse_and_a_table_that_is_changed_do_not_use_up_patience() {
-    let seconds = Duration::from_secs;
-    let mut waited = Waited::default();
-    waited.round(seconds(300), false);
-    waited.round(seconds(300), true);
-    assert!(waited.0 < seconds(5), "{:?}", waited.0);
-    (0..120).for_each(|_| waited.round(seconds(1), false));
-    assert!(waited.0 >= PATIENCE);
+/// Whoever has it now reads its messages again.
+#[tokio::test]
+async fn rows_of_a_partition_that_was_given_up_are_waited_for_no_more() {
+    let mut scene = Scene::new();
+    scene.moved(4, 'c', 2, UNSENT, 200, &[OLD]);
+    scene.moved(5, 'c', 4, UNSENT, 300, &[OLD]);
+    scene.batch.doubted[0].partition = 7;
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("bullion.toml"), "").unwrap();
+    let file = folder.path().join("bullion.toml");
+    let config = Config::load_from(Some(&file), &BTreeMap::new()).unwrap();
+    let clickhouse = ClickHouse::new(&config.clickhouse).unwrap();
+    let target = Target::new(scene.job, clickhouse, "silver", "ops");
+    let (rows, letters) = (scene.batch.rows, scene.batch.doubted);
+    let (mut keeping, _) = Keeping::new(&target, rows, letters, 3).await.unwrap();
+    let all = keeping.bytes();
+    target.awaited.give_up(7, 2);
+    keeping.let_go();
+    assert_eq!((keeping.cases.len(), keeping.bytes()), (2, all));
+    target.awaited.give_up(7, 3);
+    keeping.let_go();
+    assert_eq!(keeping.letters.len(), 1);
+    assert_eq!((keeping.cases.len(), &keeping.cases[0].key.0), (1, &key(4)));
+    assert!(keeping.bytes() < all);
 }
