@@ -271,22 +271,20 @@ mod tests {
             low: 0,
         };
         let all = [range(0, 5, 8), range(1, 0, 5), range(2, 7, 7)];
-        let cut: Vec<(Vec<(i32, i64, i64)>, u64)> = parts_of_all(&all, 3)
-            .into_iter()
-            .filter_map(|(part, size)| match part {
-                Part::Ranges(ranges) => {
-                    let told = |range: chunk::Range| (range.partition, range.from, range.to);
-                    Some((ranges.into_iter().map(told).collect(), size))
-                }
-                _ => None,
-            })
-            .collect();
+        let part = |first: (i64, i64), second: (i64, i64), size: u64| {
+            let ranges = [(0, first), (1, second)].map(|(partition, (from, to))| chunk::Range {
+                partition,
+                from,
+                to,
+            });
+            (Part::Ranges(ranges.to_vec()), size)
+        };
         let expected = [
-            (vec![(0, 5, 6), (1, 0, 1)], 2),
-            (vec![(0, 6, 7), (1, 1, 3)], 3),
-            (vec![(0, 7, 8), (1, 3, 5)], 3),
+            part((5, 6), (0, 1), 2),
+            part((6, 7), (1, 3), 3),
+            part((7, 8), (3, 5), 3),
         ];
-        assert_eq!(cut, expected);
+        assert_eq!(parts_of_all(&all, 3), expected);
         assert!(parts_of_all(&[range(0, 4, 4)], 3).is_empty());
     }
 

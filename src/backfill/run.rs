@@ -226,7 +226,7 @@ impl Work {
     async fn try_again(&self) -> Result<()> {
         if let Input::Kafka(topic) = &self.input {
             self.lease.check().await?;
-            let left = topic.try_again(&self.pacing.shutdown).await?;
+            let left = Box::pin(topic.try_again(&self.pacing.shutdown)).await?;
             let reason = (Reason::ToastPlaceholder.as_str(), None);
             if let (Some(left), Some(count)) = (left, lock(&self.done).1.refused.get_mut(&reason)) {
                 *count = left.min(*count);

@@ -78,7 +78,9 @@ impl Consuming {
     fn way_beside(&mut self, others: &mut Others) -> Way {
         let now = Instant::now();
         let ours = |lane: &Lane| lane.failed.is_some() || lane.has_reached_ends(|o| o.durable);
-        if !self.lanes.iter().all(ours) {
+        let is_durable = self.lanes.iter().all(ours);
+        let may_end = |lane: &Lane| ours(lane) || lane.only_waits();
+        if !self.lanes.iter().all(may_end) {
             others.moved = now;
             return Way::Open;
         }
@@ -91,7 +93,8 @@ impl Consuming {
         let ends: Vec<(Partition, i64)> =
             self.lanes.iter().flat_map(Lane::ends_of_others).collect();
         if ends.is_empty() {
-            return match self.pace.joined || self.lanes.is_empty() {
+            let is_over = is_durable && (self.pace.joined || self.lanes.is_empty());
+            return match is_over {
                 true => Way::CaughtUp,
                 false => Way::Open,
             };
@@ -103,7 +106,9 @@ impl Consuming {
         match self.behind(ends) {
             // Kafka is waited for, here as elsewhere
             None => others.moved = now,
-            Some(behind) if behind.is_empty() => return Way::CaughtUp,
+            Some(behind) if behind.is_empty() && is_durable => return Way::CaughtUp,
+            // what our rows wait for is there
+            Some(behind) if behind.is_empty() => others.moved = now,
             Some(behind) => others.stand(behind, now),
         }
         let stood = now.duration_since(others.moved);

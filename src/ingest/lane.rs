@@ -147,6 +147,13 @@ impl Lane {
         })
     }
 
+    /// Whether everything up to the ends was read, and what is not durable are rows that wait for other partitions.
+    pub fn only_waits(&self) -> bool {
+        let parked = self.in_flight.has_parked() && self.in_flight.writing() == 0;
+        let gathered = self.is_keeping() || self.has_gathered();
+        parked && !gathered && self.has_reached_ends(|owned| owned.next)
+    }
+
     /// What other processes of the group have to reach.
     pub fn ends_of_others(&self) -> Vec<(Partition, i64)> {
         let others = self

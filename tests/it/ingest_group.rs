@@ -1,6 +1,9 @@
 //! Several processes of one group share the partitions, and nothing is lost or counted twice when they come and go.
 
-use crate::support::kafka::Topic;
+use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::producer::{BaseRecord, Producer as _};
+
+use crate::support::kafka::{Topic, producer};
 use crate::support::stream::Stream;
 use crate::support::{PATIENCE, wait_for};
 
@@ -112,6 +115,56 @@ async fn the_end_is_given_up_beside_a_member_whose_job_has_stopped() {
     );
     assert!(said.contains(&place), "{said}");
     assert!(!said.contains(&other.name), "{said}");
+    stopped.signal("TERM");
+    assert_eq!(stopped.wait(PATIENCE), 143);
+}
+
+/// The other half of its change of key is in a partition of the job that has stopped.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_end_is_given_up_and_a_row_that_waits_is_no_dead_letter() {
+    let mut stream = Stream::new("group_beside_half", 2).await;
+    let job = format!(
+        "topic = \"{}\"\nkey = [\"id\"]\n[columns]\nid = \"Int64\"\nnote = {{ type = \"Nullable(String)\", toast = \"keep\" }}\n",
+        stream.topic.name
+    );
+    stream.project.write("jobs/silver/notes.toml", &job);
+    let other = Topic::create("group_beside_going", 1).await;
+    stream.declare("other", &other, "");
+    stream.project.succeed(&["migrate"]);
+    (0..2_000).for_each(|_| stream.topic.send(0, None, Some(b"garbage")));
+    stream.topic.flush();
+    let named = |name| format!("client.id={name},partition.assignment.strategy=range");
+    let own = named("a");
+    let own = [("BULLION_KAFKA_PROPERTIES", own.as_str())];
+    let mut stopped = stream.project.start_with(&["ingest"], &own);
+    wait_for("its job to stop", PATIENCE, || async {
+        stream.project.log().contains("job stopped").then_some(())
+    })
+    .await;
+    let moved = r#"{"before":null,"after":{"id":2,"note":"__debezium_unavailable_value"},"source":{"lsn":7},"op":"c"}"#;
+    let record = BaseRecord::to(&stream.topic.name).partition(1);
+    let header = Header {
+        key: "__debezium.oldkey",
+        value: Some(r#"{"id":1}"#),
+    };
+    let record = record.key(r#"{"id":2}"#).payload(moved);
+    let sending = producer(&[]);
+    let record = record.headers(OwnedHeaders::new().insert(header));
+    assert!(sending.send(record).is_ok());
+    sending.flush(PATIENCE).unwrap();
+
+    stream.project.set("BULLION_KAFKA_PROPERTIES", &named("b"));
+    let said = stream.gives_up();
+    let place = format!(
+        "topic {} partition 0 is at offset 0 of 2000",
+        stream.topic.name
+    );
+    assert!(said.contains(&place), "{said}");
+    let letters = format!(
+        "SELECT count() FROM {} WHERE reason = 'toast_placeholder'",
+        stream.ops("dead_letters")
+    );
+    assert_eq!(stream.engine.number(&letters).await, 0);
     stopped.signal("TERM");
     assert_eq!(stopped.wait(PATIENCE), 143);
 }
