@@ -247,9 +247,12 @@ fn read_topic(
                     let end = left.get(&raw.partition()).copied();
                     // what lies behind the end was fetched with what lies before it
                     if end.is_some_and(|end| raw.offset() < end) {
+                        // less than before where a write has shown rejects
                         let rows = work.replayed.rows;
                         work.take(&raw)?;
-                        watch.progress.advance(1, work.replayed.rows - rows);
+                        watch
+                            .progress
+                            .advance(1, work.replayed.rows.saturating_sub(rows));
                     }
                     if end.is_some_and(|end| raw.offset() + 1 >= end) {
                         left.remove(&raw.partition());
@@ -298,7 +301,9 @@ fn read_archive(
             for message in &messages {
                 let rows = work.replayed.rows;
                 work.take(&message.message())?;
-                watch.progress.advance(1, work.replayed.rows - rows);
+                watch
+                    .progress
+                    .advance(1, work.replayed.rows.saturating_sub(rows));
             }
             watch.pause(messages.len() as u64)?;
         }

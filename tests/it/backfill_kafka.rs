@@ -1,10 +1,5 @@
 //! Silver filled from a bounded part of its topic, or of the archive of it.
 
-use rdkafka::message::{Header, OwnedHeaders};
-use rdkafka::producer::{BaseRecord, Producer as _};
-
-use crate::support::PATIENCE;
-use crate::support::kafka::{self, key, producer};
 use crate::support::stream::Stream;
 
 fn backfill(stream: &Stream, arguments: &str, exit: i32) -> serde_json::Value {
@@ -85,64 +80,6 @@ async fn bad_messages_stop_it_however_small_its_chunks_are() {
     let arguments: Vec<&str> = arguments.split(' ').collect();
     let told = stream.project.run(&arguments).exits(1).text();
     assert!(told.contains("500 of the last 500 messages"), "{told}");
-}
-
-/// The create of a changed key is in the first chunk, the delete that it takes its value from in the last one.
-#[tokio::test(flavor = "multi_thread")]
-async fn what_leans_on_a_later_chunk_is_there_at_the_end() {
-    let stream = Stream::new("backfill_leaning", 2).await;
-    let job = format!(
-        "topic = \"{}\"\nkey = [\"id\"]\n[columns]\nid = \"Int64\"\nnote = {{ type = \"String\", toast = \"keep\" }}\n",
-        stream.topic.name
-    );
-    stream.project.write("jobs/silver/notes.toml", &job);
-    let notes = format!("{}_silver.notes", "backfill_leaning");
-    for sql in [
-        format!("DROP VIEW {notes}"),
-        format!("DROP TABLE {notes}_versions"),
-    ] {
-        stream.engine.ask(&sql).await.unwrap();
-    }
-    stream.project.succeed(&["migrate"]);
-    let unsent = "__debezium_unavailable_value";
-    let image = |id: i64, note: &str| format!(r#"{{"id":{id},"note":"{note}"}}"#);
-    let sending = producer(&[]);
-    let send = |partition, op: char, id: i64, note: &str, lsn: i64, header: Option<(&str, i64)>| {
-        let (before, after) = match op {
-            'd' => (image(id, note), "null".to_owned()),
-            _ => ("null".to_owned(), image(id, note)),
-        };
-        let value = format!(
-            r#"{{"before":{before},"after":{after},"source":{{"lsn":{lsn}}},"op":"{op}"}}"#
-        );
-        let (key, other) = (key(id), header.map(|(name, id)| (name, kafka::key(id))));
-        let headers = other
-            .iter()
-            .fold(OwnedHeaders::new(), |all, (name, other)| {
-                all.insert(Header {
-                    key: name,
-                    value: Some(other),
-                })
-            });
-        let record = BaseRecord::to(&stream.topic.name).partition(partition);
-        let record = record.key(&key).payload(&value).headers(headers);
-        assert!(sending.send(record).is_ok());
-    };
-    send(0, 'c', 1, "kept", 10, None);
-    (100..110).for_each(|id| send(0, 'c', id, "filler", 20, None));
-    send(0, 'd', 1, "", 30, Some(("__debezium.newkey", 2)));
-    send(1, 'c', 2, unsent, 30, Some(("__debezium.oldkey", 1)));
-    send(1, 'u', 2, unsent, 40, None);
-    (200..210).for_each(|id| send(1, 'c', id, "filler", 50, None));
-    sending.flush(PATIENCE).unwrap();
-
-    let told = backfill(&stream, "--chunk 4", 0);
-    assert_eq!((&told["chunks"], &told["read"]), (&6.into(), &24.into()));
-    assert_eq!(told["rejected"], serde_json::json!({}), "{told}");
-    let moved = format!("SELECT id, note FROM {notes} WHERE id < 100");
-    assert_eq!(stream.engine.rows(&moved).await, ["2\tkept"]);
-    let listed = stream.project.run(&["dlq", "list"]).text();
-    assert!(listed.contains("no dead letters"), "{listed}");
 }
 
 #[cfg(feature = "archive")]

@@ -5,6 +5,7 @@ mod avro;
 mod backfill;
 mod backfill_csv;
 mod backfill_kafka;
+mod backfill_leaning;
 mod backfill_postgres;
 mod bad_input;
 mod bad_topic;
