@@ -102,8 +102,9 @@ impl Replay<'_> {
                 job.topic
             )));
         }
-        let silver = &self.config.clickhouse.silver;
-        let mut job = migrate::evolved::verified(self.clickhouse, silver, &job).await?;
+        let names = &self.config.clickhouse;
+        let databases = (names.silver.as_str(), names.ops.as_str());
+        let mut job = migrate::evolved::verified(self.clickhouse, databases, &job).await?;
         job.epoch = group.first().map_or(job.epoch, Place::epoch);
         Ok(job)
     }

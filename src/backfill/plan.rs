@@ -64,7 +64,7 @@ impl Backfill {
         request: Request,
     ) -> Result<Backfill> {
         let names = &config.clickhouse;
-        let job = evolved::verified(clickhouse, &names.silver, &request.job).await?;
+        let job = evolved::verified(clickhouse, (&names.silver, &names.ops), &request.job).await?;
         refuse_senseless(&request, &job)?;
         let lease = match request.dry_run {
             true => None,

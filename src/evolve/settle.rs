@@ -157,7 +157,7 @@ impl Evolver {
     /// Views freeze when they are made: after an ALTER, and at a start after a crash behind one.
     /// Another process may have changed the table since `job` was read from it.
     pub async fn refresh_views(&self, job: &SilverJob) -> Result<()> {
-        let job = evolved::verified(&self.clickhouse, &self.silver, job).await?;
+        let job = evolved::verified(&self.clickhouse, (&self.silver, &self.ops), job).await?;
         for change in silver::plan(&self.clickhouse, &self.silver, &job).await? {
             self.clickhouse.execute(&change.sql).await?;
         }

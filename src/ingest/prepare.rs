@@ -160,7 +160,7 @@ async fn ready(
     declared: &SilverJob,
 ) -> Result<Ready> {
     let names = &config.clickhouse;
-    let job = migrate::evolved::verified(clickhouse, &names.silver, declared).await?;
+    let job = migrate::evolved::verified(clickhouse, (&names.silver, &names.ops), declared).await?;
     for note in migrate::evolved::notes(declared, &job) {
         tracing::warn!("{note}");
     }

@@ -72,12 +72,12 @@ pub async fn job(clickhouse: &ClickHouse, database: &str, job: &SilverJob) -> Re
 /// then both are taken again.
 pub async fn verified(
     clickhouse: &ClickHouse,
-    database: &str,
+    (database, ops): (&str, &str),
     declared: &SilverJob,
 ) -> Result<SilverJob> {
     let mut decoded = job(clickhouse, database, declared).await?;
     loop {
-        match silver::verify(clickhouse, database, &decoded).await {
+        match silver::verify(clickhouse, (database, ops), &decoded).await {
             Ok(()) => return Ok(decoded),
             Err(error) if error.kind() == Kind::Mismatch => {
                 let again = job(clickhouse, database, declared).await?;

@@ -6,6 +6,7 @@ pub mod gold;
 mod ops;
 pub mod silver;
 pub mod times;
+mod told;
 
 use crate::config::Config;
 use crate::error::Result;
@@ -31,7 +32,7 @@ pub async fn plan(clickhouse: &ClickHouse, config: &Config, jobs: &Jobs) -> Resu
     for job in &jobs.silver {
         let job = &evolved::job(clickhouse, &names.silver, job).await?;
         changes.extend(silver::plan(clickhouse, &names.silver, job).await?);
-        changes.extend(times::untold(clickhouse, names, job).await?);
+        changes.extend(told::plan(clickhouse, names, jobs, job).await?);
     }
     Ok(changes)
 }

@@ -5,7 +5,7 @@ use crate::error::Result;
 use crate::sink::clickhouse::{ClickHouse, literal, quote};
 
 /// `clickhouse/NNN_name.sql`, in order; a file that has shipped is never edited, a new one is added.
-const FILES: [(u32, &str, &str); 10] = [
+const FILES: [(u32, &str, &str); 11] = [
     (1, "ops", include_str!("../../clickhouse/001_ops.sql")),
     (2, "gold", include_str!("../../clickhouse/002_gold.sql")),
     (
@@ -47,6 +47,11 @@ const FILES: [(u32, &str, &str); 10] = [
         10,
         "epoch_starts",
         include_str!("../../clickhouse/010_epoch_starts.sql"),
+    ),
+    (
+        11,
+        "told_by",
+        include_str!("../../clickhouse/011_told_by.sql"),
     ),
 ];
 

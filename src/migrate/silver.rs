@@ -7,7 +7,7 @@ use clickhouse::Row;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
-use super::{Change, times};
+use super::{Change, times, told};
 use crate::error::{Error, Kind, Result};
 use crate::job::{SYSTEM_COLUMNS, SilverJob, partition_expression};
 use crate::sink::clickhouse::{ClickHouse, literal, quote};
@@ -57,7 +57,11 @@ pub async fn plan(clickhouse: &ClickHouse, database: &str, job: &SilverJob) -> R
 }
 
 /// Ingest's own look before the first insert: the table must be there and be what the job declares.
-pub async fn verify(clickhouse: &ClickHouse, database: &str, job: &SilverJob) -> Result<()> {
+pub async fn verify(
+    clickhouse: &ClickHouse,
+    (database, ops): (&str, &str),
+    job: &SilverJob,
+) -> Result<()> {
     let table = format!("{database}.{}", table_name(job));
     let Some(found) = existing(clickhouse, database, job).await? else {
         return Err(
@@ -66,7 +70,10 @@ pub async fn verify(clickhouse: &ClickHouse, database: &str, job: &SilverJob) ->
         );
     };
     match found.missing_columns(database, job)?.first() {
-        None => times::verify(clickhouse, database, job).await,
+        None => {
+            times::verify(clickhouse, database, job).await?;
+            told::verify(clickhouse, ops, job).await
+        }
         Some((column, _)) => Err(Error::new(
             Kind::Mismatch,
             format!("table {table} lacks column `{column}`"),

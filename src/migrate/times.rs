@@ -4,7 +4,6 @@ use std::fmt::Write as _;
 
 use super::Change;
 use super::silver::{qualified, sorting_key, table_name as versions};
-use crate::config;
 use crate::error::{Error, Kind, Result};
 use crate::job::{EarlierTime, SilverJob};
 use crate::sink::clickhouse::{ClickHouse, literal, quote};
@@ -63,16 +62,7 @@ pub(super) async fn plan(
     }
     if filled {
         let table = qualified(database, &table_name(job));
-        let time = job.time_column.as_deref().unwrap_or_default();
-        changes.push(Change {
-            what: format!("note the time of every row in {name}"),
-            sql: fill(
-                &table,
-                &qualified(database, &versions(job)),
-                &sorting_key(job),
-                time,
-            ),
-        });
+        changes.push(noted(database, job));
         changes.push(Change {
             what: format!("record that {name} knows all rows"),
             sql: format!(
@@ -85,33 +75,31 @@ pub(super) async fn plan(
     Ok(changes)
 }
 
-/// Rows that were there before the job declared a time column: nobody has told where they are, so all of it is told.
-pub(super) async fn untold(
+/// A table that calls itself complete, and was not kept up while the job told no times, or others: rows may lie elsewhere by now.
+/// What it knows beside that makes a window too much dirty at most.
+pub(super) async fn again(
     clickhouse: &ClickHouse,
-    names: &config::ClickHouse,
+    database: &str,
     job: &SilverJob,
 ) -> Result<Option<Change>> {
-    let Some(time) = &job.time_column else {
+    let complete = wanted(job);
+    if complete.is_none() || comment(clickhouse, database, job).await? != complete {
         return Ok(None);
-    };
-    let table = qualified(&names.silver, &versions(job));
-    let sql = format!(
-        "SELECT ifNull((SELECT count() FROM {}.touches WHERE job = {}) = 0 AND (SELECT count() FROM (SELECT 1 FROM {table} WHERE _deleted = 0 LIMIT 1)) > 0, 0)",
-        quote(&names.ops),
-        literal(&job.name)
-    );
-    match clickhouse.one::<u8>(&sql).await {
-        // no table, no rows
-        Err(error) if error.kind() == Kind::NotFound => Ok(None),
-        Err(error) => Err(error),
-        Ok(0) => Ok(None),
-        Ok(_) => Ok(Some(Change {
-            what: format!(
-                "note in {}.touches where the rows of {}.{} are: their changes were not noted until now",
-                names.ops, names.silver, job.name
-            ),
-            sql: touch(&names.ops, &job.name, time, &table),
-        })),
+    }
+    Ok(Some(noted(database, job)))
+}
+
+fn noted(database: &str, job: &SilverJob) -> Change {
+    let name = table_name(job);
+    let time = job.time_column.as_deref().unwrap_or_default();
+    Change {
+        what: format!("note the time of every row in {database}.{name}"),
+        sql: fill(
+            &qualified(database, &name),
+            &qualified(database, &versions(job)),
+            &sorting_key(job),
+            time,
+        ),
     }
 }
 

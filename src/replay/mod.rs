@@ -112,7 +112,7 @@ impl Replay {
         until: &Until,
     ) -> Result<Replay> {
         let names = &config.clickhouse;
-        let job = migrate::evolved::verified(clickhouse, &names.silver, &job).await?;
+        let job = migrate::evolved::verified(clickhouse, (&names.silver, &names.ops), &job).await?;
         let mut kafka = config.kafka.clone();
         // nothing is paused here, so that the end may be told: see `source::properties`
         let told = ("enable.partition.eof".to_owned(), "true".to_owned());
@@ -151,8 +151,9 @@ impl Replay {
         from: &From,
         until: &Until,
     ) -> Result<Replay> {
-        let silver = &config.clickhouse.silver;
-        let job = migrate::evolved::verified(clickhouse, silver, &job).await?;
+        let names = &config.clickhouse;
+        let databases = (names.silver.as_str(), names.ops.as_str());
+        let job = migrate::evolved::verified(clickhouse, databases, &job).await?;
         let Some(settings) = &config.archive else {
             return Err(Error::new(Kind::Config, "there is no archive to read from")
                 .advise("set archive.url in bullion.toml: docs/archive.md"));

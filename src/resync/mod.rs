@@ -132,9 +132,9 @@ pub async fn run(
         let message = "resync does not work on a cluster yet";
         return Err(Error::new(Kind::Config, message).advise("`bullion verify --repair` does"));
     }
-    let database = &config.clickhouse.silver;
-    let job = &evolved::verified(&clickhouse, database, &request.job).await?;
-    let touches = Touches::new(job, &clickhouse, database, &config.clickhouse.ops);
+    let (database, ops) = (&config.clickhouse.silver, &config.clickhouse.ops);
+    let job = &evolved::verified(&clickhouse, (database, ops), &request.job).await?;
+    let touches = Touches::new(job, &clickhouse, database, ops);
     let tables = Tables::new(&clickhouse, database, &table_name(job), touches);
     let lease = Lease::acquire(&config.lease, &format!("silver.{}", job.name), 0).await?;
     if let Some(mark) = tables.mark().await? {

@@ -108,7 +108,8 @@ pub async fn run(config: &Config, request: &Request) -> Result<Report> {
     let began = Instant::now();
     let clickhouse = ClickHouse::connect(&config.clickhouse).await?;
     let silver = &config.clickhouse.silver;
-    let job = &evolved::verified(&clickhouse, silver, &request.job).await?;
+    let job =
+        &evolved::verified(&clickhouse, (silver, &config.clickhouse.ops), &request.job).await?;
     let mut source = Database::connect(config, request.system).await?;
     let table = source.table(&request.table).await?;
     let reading = Reading::new(job, &table)?;
