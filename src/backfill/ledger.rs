@@ -84,6 +84,11 @@ impl Entry {
         self.state == State::Filled.as_str()
     }
 
+    /// When the last word on it was said, by the clock of the host that said it.
+    pub(super) fn recorded_at(&self) -> Option<DateTime<Utc>> {
+        DateTime::from_timestamp_millis(self.recorded_at)
+    }
+
     /// By the clock of the host where it was begun.
     pub(super) fn begun_at(&self) -> Option<DateTime<Utc>> {
         let id = uuid::Uuid::parse_str(&self.backfill).ok()?;

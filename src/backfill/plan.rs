@@ -1,9 +1,11 @@
 //! What is left to do: an unfinished backfill that was asked the same goes on, otherwise a new one is cut.
 
+use chrono::{DateTime, Utc};
+
 use super::chunk::{Chunk, From, Order, Request};
 use super::csv::{self, Lines};
 use super::kafka::{self, Topic};
-use super::ledger::{Entry, Ledger};
+use super::ledger::{Entry, Ledger, State};
 use super::postgres::{self, Table};
 use crate::config::Config;
 use crate::error::{Error, Kind, Result};
@@ -27,8 +29,8 @@ pub struct Backfill {
     pub(super) spec: String,
     /// one that goes on
     pub(super) entry: Option<Entry>,
-    /// one that `--restart` ends
-    pub(super) replaced: Option<Entry>,
+    /// one that is over, and how: `--restart` ends it, or its gold was built by others
+    pub(super) ended: Option<(Entry, State)>,
     /// of a dry run there is none
     pub(super) lease: Option<Lease>,
     /// in the order that they are read in
@@ -80,13 +82,48 @@ impl Backfill {
         let earlier = ledger
             .unfinished(&job.name, &spec, request.then_gold)
             .await?;
-        let (entry, replaced) = match request.restart {
-            true => (None, earlier),
-            false => (earlier, None),
+        let (entry, ended) = match (request.restart, earlier) {
+            (true, Some(earlier)) => (None, Some((earlier, State::Replaced))),
+            (_, earlier) => (earlier, None),
         };
-        let (finished, mut chunks, notes) = match &entry {
+        let mut backfill = Backfill {
+            shape: Shape {
+                source: input.show().to_owned(),
+                unit: request.source.unit(),
+                ..Shape::default()
+            },
+            request,
+            input,
+            ledger,
+            spec,
+            entry,
+            ended,
+            lease,
+            chunks: Vec::new(),
+        };
+        backfill.lay_out(step).await?;
+        Ok(backfill)
+    }
+
+    /// When silver was filled, and since when: of one that gold alone is left of.
+    pub fn filled(&self) -> Option<(DateTime<Utc>, DateTime<Utc>)> {
+        let entry = self.entry.as_ref().filter(|entry| entry.is_filled())?;
+        Some((entry.begun_at()?, entry.recorded_at()?))
+    }
+
+    /// The one that goes on has nothing left: the same is asked once more, and the source is read again.
+    pub async fn anew(mut self) -> Result<Backfill> {
+        self.ended = self.entry.take().map(|entry| (entry, State::Done));
+        let step = self.request.chunk.unwrap_or(self.input.step());
+        self.lay_out(step).await?;
+        Ok(self)
+    }
+
+    /// What is left of the one that goes on, or all of a new one.
+    async fn lay_out(&mut self, step: u64) -> Result<()> {
+        let (finished, mut chunks, notes) = match &self.entry {
             Some(entry) => {
-                let (finished, chunks) = ledger.chunks(entry).await?;
+                let (finished, chunks) = self.ledger.chunks(entry).await?;
                 let notes = match entry.is_filled() {
                     true => vec![FILLED.to_owned()],
                     false => Vec::new(),
@@ -94,33 +131,28 @@ impl Backfill {
                 (finished, chunks, notes)
             }
             None => {
-                let (chunks, notes) = input.cut(step).await?;
+                let (chunks, notes) = self.input.cut(step).await?;
                 (0, chunks, notes)
             }
         };
-        if request.order == Order::Newest {
+        if self.request.order == Order::Newest {
             chunks.reverse();
         }
-        let shape = Shape {
-            source: input.show().to_owned(),
-            unit: request.source.unit(),
+        if let (Input::Csv(lines), true) =
+            (&self.input, self.entry.is_some() || self.ended.is_some())
+        {
+            lines.again();
+        }
+        self.shape = Shape {
             chunks: chunks.len(),
             size: chunks.iter().map(|chunk| chunk.size).sum(),
             finished,
-            goes_on: entry.as_ref().map(|entry| entry.backfill.clone()),
+            goes_on: self.entry.as_ref().map(|entry| entry.backfill.clone()),
             notes,
+            ..std::mem::take(&mut self.shape)
         };
-        Ok(Backfill {
-            request,
-            input,
-            ledger,
-            spec,
-            entry,
-            replaced,
-            lease,
-            chunks,
-            shape,
-        })
+        self.chunks = chunks;
+        Ok(())
     }
 }
 

@@ -170,8 +170,8 @@ impl Backfill {
 
     /// The ledger knows it before anything is read.
     async fn stand(&mut self) -> Result<Entry> {
-        if let Some(mut replaced) = self.replaced.take() {
-            self.ledger.say(&mut replaced, State::Replaced, "").await?;
+        if let Some((mut ended, state)) = self.ended.take() {
+            self.ledger.say(&mut ended, state, "").await?;
         }
         match self.entry.take() {
             Some(mut entry) => {

@@ -63,11 +63,12 @@ impl Plan {
         else {
             return Ok(());
         };
-        let begin: Vec<String> = self
+        let begin = self
             .ranges
             .iter()
             .map(|range| format!("{}:{}", range.partition, range.from.max(start(range))))
-            .collect();
+            .collect::<Vec<_>>()
+            .join(",");
         let message = format!(
             "job {}: {}/{}: messages from offset {} to {} were read in an earlier epoch than {}, and would win over later changes",
             job.name,
@@ -78,8 +79,8 @@ impl Plan {
             job.epoch
         );
         Err(Error::new(Kind::Mismatch, message).advise(format!(
-            "begin at {}; what is older comes from the source: `bullion verify --repair`, `bullion resync`",
-            begin.join(",")
+            "begin at {begin}: `bullion replay {} --from-offset {begin}`, or a later --from; what is older comes from the source: `bullion verify --repair`, `bullion resync`",
+            job.name
         )))
     }
 }
@@ -255,6 +256,10 @@ mod tests {
                 .to_string()
                 .contains("t/0: messages from offset 89 to 90")
         );
-        assert!(refused.advice().starts_with("begin at 0:90,1:4;"));
+        assert!(
+            refused.advice().starts_with(
+                "begin at 0:90,1:4: `bullion replay orders --from-offset 0:90,1:4`, or"
+            )
+        );
     }
 }

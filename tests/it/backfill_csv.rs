@@ -362,4 +362,15 @@ async fn a_file_is_not_read_again_while_the_gold_that_was_asked_for_with_it_fail
     // it has ended, so the same is another one
     let other = project.run(&format!("{command} --output json")).await;
     assert_eq!(other.exits(0).json()["read"], 1);
+
+    // and so has one whose gold a person has built
+    let over = format!("{command} --overwrite --output json");
+    project.write("jobs/gold/daily.sql", &fails);
+    project.run(&over).await.exits(1);
+    project.write("jobs/gold/daily.sql", DAILY_SQL);
+    project.run("gold --dirty").await.exits(0);
+    let read = project.run(&over).await.exits(0).json();
+    assert_eq!(read["read"], 1, "{read}");
+    let states = "SELECT DISTINCT state FROM ops.backfills ORDER BY state";
+    assert_eq!(project.ask(states).await, "done\nreplaced");
 }

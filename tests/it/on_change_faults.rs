@@ -132,7 +132,7 @@ async fn a_time_column_that_is_declared_later_makes_what_was_built_before_dirty(
     let untold = told.replace("time_column = \"at\"\n", "");
     let daily = DAILY.replace("schedule = \"on-change\"", "");
     project.write("jobs/gold/daily.toml", &daily);
-    project.write("orders.csv", "id,at,amount\n9,2024-03-07T12:00:00Z,1\n");
+    project.write("orders.csv", "id,at,amount\n9,2024-03-07 12:00:00,1\n");
     let fill = "backfill orders --source csv --file orders.csv";
     let refused = async || {
         let refused = project.run(fill).await.exits(2).stderr;
@@ -168,5 +168,28 @@ async fn a_time_column_that_is_declared_later_makes_what_was_built_before_dirty(
     project.run("gold --dirty").await.exits(0);
     let days = "SELECT day, total FROM gold.daily";
     assert_eq!(project.ask(days).await, "2024-03-05\t7");
+    let filled = project.run(fill).await.exits(0).stdout;
+    assert!(filled.contains("1 rows written"), "{filled}");
+}
+
+#[cfg(feature = "failpoints")]
+#[tokio::test]
+async fn lines_that_a_killed_backfill_wrote_and_did_not_tell_are_told_by_the_next_one() {
+    let project = shop().await;
+    let daily = DAILY.replace("schedule = \"on-change\"", "");
+    project.write("jobs/gold/daily.toml", &daily);
+    project.write("orders.csv", "id,at,amount\n1,2024-03-05 12:00:00,5\n");
+    let fill = "backfill orders --source csv --file orders.csv";
+    // told before, and seen after a build has read
+    let mut killed = project
+        .stopped(fill, "insert-acked:1:kill,before-insert:1")
+        .await;
+    project.run("gold --date 2024-03-05").await.exits(0);
+    killed.signal("CONT");
+    assert_eq!(killed.wait(PATIENCE), 137);
+    let rows = "SELECT count() FROM silver.orders";
+    assert_eq!(project.ask(rows).await, "1");
     project.run(fill).await.exits(0);
+    project.run("gold --dirty").await.exits(0);
+    assert_eq!(project.ask("SELECT total FROM gold.daily").await, "5");
 }

@@ -8,6 +8,7 @@ mod reading;
 mod record;
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use tokio::task::spawn_blocking;
@@ -54,6 +55,8 @@ pub(super) struct Lines {
     /// whose dead letters are told from those of the topic
     letters_of: SilverJob,
     breaker: Arc<Mutex<Breaker>>,
+    /// an earlier try may have written rows, and not told it
+    again: AtomicBool,
     cut: reading::Cut,
     pub(super) show: String,
 }
@@ -90,6 +93,7 @@ impl Lines {
                 ..job.clone()
             },
             breaker: Arc::default(),
+            again: AtomicBool::new(false),
             cut,
             show: format!("csv file {name}{over}"),
         })
@@ -105,7 +109,20 @@ impl Lines {
         numbered(self.cut.parts.iter().cloned())
     }
 
+    /// Some of these lines were perhaps written before.
+    pub(super) fn again(&self) {
+        self.again.store(true, Ordering::Relaxed);
+    }
+
     pub(super) async fn fill(&self, chunk: &Chunk, pacing: &Pacing) -> Result<Counted> {
+        let filled = self.fill_once(chunk, pacing).await;
+        if filled.is_err() {
+            self.again();
+        }
+        filled
+    }
+
+    async fn fill_once(&self, chunk: &Chunk, pacing: &Pacing) -> Result<Counted> {
         let Part::Lines { .. } = chunk.part else {
             return Err(Error::new(Kind::Internal, "a chunk of another source"));
         };
@@ -145,6 +162,10 @@ impl Lines {
     }
 
     async fn write(&self, block: &Block) -> Result<u64> {
+        if self.again.load(Ordering::Relaxed) {
+            // silver knows these keys now: below they are left alone
+            self.touches.touch(&self.touches.of_rows(block)).await?;
+        }
         let names = self.key.iter().map(|(name, _)| name);
         let places: Vec<usize> = names.filter_map(|name| block.place(name)).collect();
         let stored = Stored::new(&self.clickhouse, self.silver.clone(), &self.key, Vec::new());

@@ -25,8 +25,25 @@ pub(super) async fn run(
     let request = asked(source, &args, &config, silver.clone())?;
     let parallel = request.parallel;
     let clickhouse = ClickHouse::connect(&config.clickhouse).await?;
+    let gold_since = |since| ThenGold {
+        context: &context,
+        config: &config,
+        jobs,
+        silver: &silver,
+        since,
+    };
+    let prepare = async {
+        let backfill = Backfill::prepare(&config, &clickhouse, request).await?;
+        // gold that others have built since is no reason to leave the source unread
+        match backfill.filled() {
+            Some((begun, filled)) if gold_since(begun).stands(&clickhouse, filled).await? => {
+                backfill.anew().await
+            }
+            _ => Ok(backfill),
+        }
+    };
     let backfill = tokio::select! {
-        prepared = Backfill::prepare(&config, &clickhouse, request) => prepared?,
+        prepared = prepare => prepared?,
         signal = context.shutdown.wait() => return Err(signal.error()),
     };
     let shape = backfill.shape.clone();
@@ -54,13 +71,7 @@ pub(super) async fn run(
     if context.output == out::Format::Text {
         tell(&args.job, &shape, &summary);
     }
-    let then_gold = ThenGold {
-        context: &context,
-        config: &config,
-        jobs,
-        silver: &silver,
-        since: summary.begun_at,
-    };
+    let then_gold = gold_since(summary.begun_at);
     let outcome = outcome("done");
     let outcome = match args.silver.then_gold {
         true => {

@@ -105,6 +105,31 @@ impl ThenGold<'_> {
         told.outcome(self.context)
     }
 
+    /// Whether somebody has built what a backfill, whose rows were there by then, has made due. What others have made due
+    /// since is not its own.
+    pub(super) async fn stands(
+        &self,
+        clickhouse: &ClickHouse,
+        filled: DateTime<Utc>,
+    ) -> Result<bool> {
+        let surely_later = (filled + CLOCKS).timestamp_micros();
+        for job in self.downstream()? {
+            let due = self.due(clickhouse, &job).await?;
+            let ledger = Ledger::new(clickhouse, &self.config.clickhouse.ops, &job.name);
+            let seen = ledger.seen().await?.into_iter();
+            let later: BTreeSet<Window> = seen
+                .filter(|seen| seen.input_at >= surely_later)
+                .map(|seen| seen.window)
+                .collect();
+            let had_ended = |window: &Window| window.to <= filled || job.is_whole_table();
+            let mut left = due.windows.iter().filter(|window| had_ended(window));
+            if left.any(|window| !later.contains(window)) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
     /// Each job after those it depends on; none is no fault.
     fn downstream(&self) -> Result<Vec<GoldJob>> {
         let selector = [format!("silver.{}+", self.silver.name)];

@@ -7,6 +7,7 @@ use bytes::Bytes;
 
 use crate::column::Block;
 use crate::error::{Result, Retry};
+use crate::failpoint::{self, Point};
 use crate::sink::clickhouse::ClickHouse;
 use crate::sink::touches::Touches;
 
@@ -46,9 +47,11 @@ pub async fn insert(
             affected.extend(touches.affected(block).await?);
             // before as well: after a crash in between the rows are right, and nobody writes them again
             touches.touch(&affected).await?;
+            failpoint::pass(Point::BeforeInsert).await;
             clickhouse
                 .insert_native(table, &columns, body.clone())
                 .await?;
+            failpoint::pass(Point::InsertAcked).await;
             touches.touch(&affected).await?;
             touches.record(block).await
         };

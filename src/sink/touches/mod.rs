@@ -144,6 +144,16 @@ impl Touches {
         Ok(affected)
     }
 
+    /// Where a block's own rows are.
+    pub fn of_rows(&self, block: &Block) -> BTreeSet<Bucket> {
+        let rows = self
+            .tracked
+            .as_ref()
+            .map(|tracked| Rows::of(tracked, block));
+        let buckets = rows.map(|rows| rows.buckets).unwrap_or_default();
+        buckets.into_iter().flatten().collect()
+    }
+
     /// After what changed there is visible.
     pub async fn touch(&self, buckets: &BTreeSet<Bucket>) -> Result<()> {
         let touched: Vec<Touched> = buckets
