@@ -257,9 +257,9 @@ mod tests {
                 .contains("t/0: messages from offset 89 to 90")
         );
         assert!(
-            refused.advice().starts_with(
-                "begin at 0:90,1:4: `bullion replay orders --from-offset 0:90,1:4`, or"
-            )
+            refused
+                .advice()
+                .starts_with("begin at 0:90,1:4: `bullion replay t --from-offset 0:90,1:4`, or")
         );
     }
 }
