@@ -18,7 +18,7 @@ use crate::error::{Error, Kind, Result};
 use crate::sink::clickhouse::{ClickHouse, error_code, literal, quote};
 use crate::window::Window;
 
-pub use anew::{forget, standing};
+pub use anew::{MADE_ANEW, forget, standing};
 pub use history::{Outcome, Recorded, lease_name, of_run, recent, unfinished, windows_of};
 pub use run::{Ending, Run, host};
 

@@ -56,17 +56,20 @@ impl Lease {
                 Place::File(FileLease::acquire(folder, target, config.ttl, floor)?)
             }
             LeasePlace::Postgres(postgres) => {
-                let lease = PostgresLease::acquire(postgres, target, config.ttl, floor).await;
-                Place::Postgres(Box::new(lease?))
+                return acquire_whole(postgres.clone(), target.to_owned(), config.ttl, floor).await;
             }
         };
+        Ok(Lease::of(target, place, config.ttl))
+    }
+
+    fn of(target: &str, place: Place, ttl: Duration) -> Lease {
         let held = Arc::new(Held {
             target: target.to_owned(),
             place,
             lost: AtomicBool::new(false),
         });
-        let heartbeat = tokio::spawn(renew(Arc::clone(&held), config.ttl / RENEWALS));
-        Ok(Lease { held, heartbeat })
+        let heartbeat = tokio::spawn(renew(Arc::clone(&held), ttl / RENEWALS));
+        Lease { held, heartbeat }
     }
 
     /// The token that has the lease of `target` now, for those who only look.
@@ -105,6 +108,24 @@ impl Lease {
         drop(self);
         released().await;
     }
+}
+
+/// Goes on where whoever asked is dropped meanwhile, by a signal perhaps: PostgreSQL may have given the lease already, and one
+/// that nobody takes is freed.
+async fn acquire_whole(
+    postgres: config::Postgres,
+    target: String,
+    ttl: Duration,
+    floor: u64,
+) -> Result<Lease> {
+    let acquiring = tokio::spawn(async move {
+        let going_on = GoingOn::begin();
+        let lease = PostgresLease::acquire(&postgres, &target, ttl, floor).await;
+        let lease = lease.map(|lease| Lease::of(&target, Place::Postgres(Box::new(lease)), ttl));
+        // in this order: where nobody takes them, the lease is being freed before this one has ended
+        (lease, going_on)
+    });
+    acquiring.await.map_err(Error::panicked)?.0
 }
 
 impl Drop for Lease {

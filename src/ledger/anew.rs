@@ -8,6 +8,9 @@ use crate::sink::clickhouse::{ClickHouse, literal, quote};
 const SEEN: &str =
     "(state IN ('done', 'unchanged', 'swapping') OR toUnixTimestamp64Micro(input_at) > 0)";
 
+/// What the ledger says of a window until it is built again.
+pub const MADE_ANEW: &str = "its target was made anew";
+
 /// How many windows of a job the ledger says something of that its readers see.
 pub async fn standing(clickhouse: &ClickHouse, ops: &str, job: &str) -> Result<u64> {
     let sql = format!(
@@ -27,8 +30,9 @@ pub async fn standing(clickhouse: &ClickHouse, ops: &str, job: &str) -> Result<u
 pub fn forget(ops: &str, job: &str) -> String {
     format!(
         "INSERT INTO {ops}.windows_versions (job, window_from, window_to, state, `partition`, sql_hash, message, token, recorded_at, \
-version, changed_at) SELECT job, window_from, window_to, 'failed', `partition`, sql_hash, 'its target was made anew', token, \
+version, changed_at) SELECT job, window_from, window_to, 'failed', `partition`, sql_hash, {}, token, \
 now64(3), version + 1, now64(6) FROM {ops}.windows_versions FINAL WHERE job = {} AND {SEEN}",
+        literal(MADE_ANEW),
         literal(job),
         ops = quote(ops)
     )

@@ -21,7 +21,7 @@ use crate::dirty;
 use crate::error::{Error, Kind, Result};
 use crate::gold::{Pace, Work};
 use crate::job::{Dependency, GoldJob, in_dependency_order};
-use crate::ledger::Run;
+use crate::ledger::{MADE_ANEW, Run};
 use crate::sink::clickhouse::{ClickHouse, literal, quote};
 use crate::window::Window;
 
@@ -40,7 +40,7 @@ struct Follower<'j> {
     current: Window,
 }
 
-/// When each silver and gold table changed last, by ClickHouse's clock.
+/// When each silver and gold table changed last, and when each follower's own was made anew, by ClickHouse's clock.
 type Changes = HashMap<String, i64>;
 
 impl Scheduler {
@@ -207,17 +207,20 @@ struct Caught {
 /// Which jobs have something new to build. At the first look nobody knows, so all of them do.
 fn note(followers: &mut [Follower<'_>], last: Option<&Changes>, changes: &Changes, now: Duration) {
     for follower in followers {
-        let is_new = |dependency: &Dependency| {
-            let name = dependency.to_string();
-            last.is_none_or(|last| last.get(&name) != changes.get(&name))
-        };
+        let dependencies = follower.job.depends_on.iter().map(Dependency::to_string);
+        let own = format!("{ANEW}.{}", follower.job.name);
+        let mut names = dependencies.chain([own]);
+        let is_new = |name: String| last.is_none_or(|last| last.get(&name) != changes.get(&name));
         let current = follower.job.calendar.window_at(Utc::now());
-        if follower.job.depends_on.iter().any(is_new) || current != follower.current {
+        if names.any(is_new) || current != follower.current {
             follower.debounce.changed(now);
         }
         follower.current = current;
     }
 }
+
+/// A table that is empty again, in [`Changes`]; what a job builds itself is no reason to build it.
+const ANEW: &str = "anew";
 
 /// One question for all jobs.
 async fn changes(
@@ -240,20 +243,24 @@ async fn changes(
             Dependency::Gold(name) => gold.push(literal(name)),
         }
     }
+    let own = followers.iter().map(|follower| literal(&follower.job.name));
+    let own = own.collect();
+    let anew = format!("if(message = {}, changed_at, NULL)", literal(MADE_ANEW));
     let part = |layer: &str, table: &str, time: &str, names: Vec<String>| {
         let known = match names.is_empty() {
             true => "0".to_owned(),
             false => format!("job IN ({})", names.join(", ")),
         };
         format!(
-            "SELECT concat('{layer}.', job) AS name, toUnixTimestamp64Micro(max({time})) AS at FROM {}.{table} WHERE {known} GROUP BY job",
+            "SELECT concat('{layer}.', job) AS name, ifNull(toUnixTimestamp64Micro(max({time})), 0) AS at FROM {}.{table} WHERE {known} GROUP BY job",
             quote(ops)
         )
     };
     let sql = format!(
-        "{} UNION ALL {}",
+        "{} UNION ALL {} UNION ALL {}",
         part("silver", "touches", "at", silver),
-        part("gold", "windows_versions", "changed_at", gold)
+        part("gold", "windows_versions", "changed_at", gold),
+        part(ANEW, "windows_versions", &anew, own)
     );
     let found: Vec<Change> = clickhouse.all(&sql).await.map_err(missing)?;
     let found = found.into_iter().map(|change| (change.name, change.at));

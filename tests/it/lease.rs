@@ -6,7 +6,7 @@ use bullion::config::{self, LeasePlace, Postgres};
 use bullion::lease::Lease;
 
 use crate::support::postgres::address;
-use crate::support::{SourceProject, wait_for};
+use crate::support::{PATIENCE, SourceProject, wait_for};
 
 async fn places(name: &str, ttl: Duration) -> (SourceProject, config::Lease) {
     let source = SourceProject::new(name, "").await;
@@ -94,4 +94,28 @@ async fn a_lease_that_is_dropped_is_free_for_whoever_comes_next() {
     bullion::lease::released().await;
     let held = "SELECT count(*) FROM bullion_leases WHERE expires_at > clock_timestamp()";
     assert_eq!(source.count(held).await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lease_that_is_given_to_whoever_has_gone_is_free() {
+    let (source, config) = places("lease_cancelled", Duration::from_secs(3600)).await;
+    let first = Lease::acquire(&config, "gold.daily", 0).await.unwrap();
+    first.release().await;
+    // PostgreSQL is asked, and answers only once nobody listens
+    let lock = "BEGIN; SELECT * FROM bullion_leases FOR UPDATE";
+    source.client.batch_execute(lock).await.unwrap();
+    let asked = wait_for("the lease to be asked for", PATIENCE, async || {
+        let waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY(pg_blocking_pids(pid))";
+        (source.count(waiting).await > 0).then_some(())
+    });
+    tokio::select! {
+        () = asked => {}
+        taken = Lease::acquire(&config, "gold.daily", 0) => panic!("{:?}", taken.map(|_| ())),
+    }
+    source.client.batch_execute("COMMIT").await.unwrap();
+    wait_for("the lease to be given and freed", PATIENCE, async || {
+        let free = "SELECT count(*) FROM bullion_leases WHERE token = 2 AND expires_at <= clock_timestamp()";
+        (source.count(free).await == 1).then_some(())
+    })
+    .await;
 }

@@ -123,6 +123,19 @@ WHERE before > toDateTime(0) AND started_at < before + INTERVAL 4 SECOND";
     assert_eq!(project.ask("SELECT total FROM gold.daily").await, "3");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_that_is_made_anew_is_built_though_nothing_changes() {
+    let project = shop().await;
+    put(&project, 1, DAY, 5).await;
+    let mut command = project.command("schedule");
+    command.stdout(Stdio::null()).stderr(Stdio::null());
+    let _schedule = Running(command.spawn().unwrap());
+    until(&project, "SELECT state FROM ops.runs", "done").await;
+    project.sql("DROP TABLE gold.daily SYNC").await;
+    project.run("migrate").await.exits(0);
+    until(&project, "SELECT total FROM gold.daily", "5").await;
+}
+
 /// Every message tells the row before, so nothing is kept of the rows' times: only the mark knows since when they are told.
 #[tokio::test]
 async fn a_time_column_that_is_declared_later_makes_what_was_built_before_dirty() {
