@@ -34,8 +34,12 @@ pub enum Point {
     /// of `resync`: its shadow table is made
     ResyncBegun,
     ResyncFilled,
+    /// the lease is ours, and the tables are not swapped yet
+    ResyncChecked,
     ResyncSwapped,
     ResyncCopied,
+    /// the lease is ours, and the old table is still there
+    ResyncDropping,
     ResyncDropped,
     /// of `gold`: staging holds the window's rows
     StagingFilled,
@@ -92,8 +96,10 @@ mod armed {
         ("ddl-done", Point::DdlDone),
         ("resync-begun", Point::ResyncBegun),
         ("resync-filled", Point::ResyncFilled),
+        ("resync-checked", Point::ResyncChecked),
         ("resync-swapped", Point::ResyncSwapped),
         ("resync-copied", Point::ResyncCopied),
+        ("resync-dropping", Point::ResyncDropping),
         ("resync-dropped", Point::ResyncDropped),
         ("staging-filled", Point::StagingFilled),
         ("lease-checked", Point::LeaseChecked),

@@ -10,15 +10,12 @@ use super::resolve::Catalog;
 use super::step::{Step, check, steps, told};
 use crate::config::{self, Config};
 use crate::envelope::{Drift, Sources};
-use crate::error::{Kind, Result, Retry};
+use crate::error::{Result, Retry};
 use crate::failpoint::{self, Point};
 use crate::job::{NewColumnPolicy, SilverJob};
-use crate::lease::Lease;
 use crate::migrate::{evolved, silver};
 use crate::sink::clickhouse::ClickHouse;
 
-/// Another process has the table for the time of an ALTER.
-const LEASE_AGAIN: Duration = Duration::from_millis(100);
 /// A dependency that is lost is asked again after this.
 const AGAIN: Duration = Duration::from_secs(1);
 
@@ -85,23 +82,11 @@ impl Evolver {
                 return Err(error);
             }
         }
-        let lease = self.lease(job).await?;
+        // one process at a time looks at the table and changes it, so no two choose different types
+        let lease = evolved::columns_lease(&self.lease, &self.silver, job).await?;
         let settled = self.alter(job, drift, &catalog).await;
         lease.release().await;
         settled
-    }
-
-    /// One process at a time looks at the table and changes it, so no two choose different types.
-    async fn lease(&self, job: &SilverJob) -> Result<Lease> {
-        let target = format!("{}.{}.columns", self.silver, job.name);
-        loop {
-            match Lease::acquire(&self.lease, &target, 0).await {
-                Err(error) if error.kind() == Kind::LeaseHeld => {
-                    tokio::time::sleep(LEASE_AGAIN).await;
-                }
-                acquired => return acquired,
-            }
-        }
     }
 
     async fn alter(&self, job: &SilverJob, drift: &Drift, catalog: &Catalog) -> Result<Settled> {

@@ -14,6 +14,7 @@ mod left;
 mod patience;
 mod portions;
 mod replaced;
+mod silver;
 #[cfg(test)]
 mod tests;
 mod turn;
@@ -28,7 +29,7 @@ use crate::batch::DeadLetter;
 use crate::column::{Cell, Data, Rows, key_bytes};
 use crate::envelope::Reason;
 use crate::error::{Context, Error, Kind, Result};
-use crate::sink::recall::{self, Key, Place, Stored};
+use crate::sink::recall::{self, Key, Stored};
 pub use awaited::{Awaited, Outlook};
 use decide::{Case, Deciding, Found, Known, Write};
 pub use patience::Patience;
@@ -193,9 +194,7 @@ impl<'a> Keeping<'a> {
             .into_iter()
             .filter_map(|at| Some(self.rows.columns().get(at)?.0.clone()))
             .collect();
-        let key = self.rows.key_columns();
-        let place = self.place(&key);
-        looked_up(&self.target.job.name, || place.versions(&keys, &columns)).await
+        self.versions(&keys, &columns).await
     }
 
     async fn dead_letters(&self) -> Result<HashMap<Vec<u8>, Vec<u64>>> {
@@ -215,14 +214,6 @@ impl<'a> Keeping<'a> {
             recall::dead_letters(clickhouse, ops, &job.topic, &keys)
         })
         .await
-    }
-
-    fn place<'b>(&'b self, key: &'b [(String, crate::column::Type)]) -> Place<'b> {
-        Place {
-            clickhouse: &self.target.clickhouse,
-            table: &self.target.table,
-            key,
-        }
     }
 
     async fn reject(&mut self, rejected: Vec<(usize, usize)>) -> Result<()> {
@@ -266,11 +257,7 @@ impl<'a> Keeping<'a> {
             .iter()
             .filter_map(|at| self.rows.columns().get(*at).cloned())
             .collect();
-        let (places, values) = {
-            let key = self.rows.key_columns();
-            let place = self.place(&key);
-            looked_up(&self.target.job.name, || place.values(&wanted, &named)).await?
-        };
+        let (places, values) = self.values(&wanted, &named).await?;
         let mut found: Vec<Option<Data>> = vec![None; self.rows.columns().len()];
         for (column, data) in columns.into_iter().zip(values) {
             if let Some(slot) = found.get_mut(column) {

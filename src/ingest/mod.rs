@@ -71,7 +71,7 @@ use pace::Pace;
 use prepare::{Prepared, prepare};
 use routes::Routes;
 pub use status::Status;
-pub use write::{Target, Written};
+pub use write::{NewTable, Target, Written};
 
 use crate::budget;
 use crate::config::Config;

@@ -15,6 +15,7 @@ use crate::job::SilverJob;
 use crate::migrate::silver::{qualified, table_name};
 use crate::sink::clickhouse::ClickHouse;
 use crate::sink::dead_letters;
+use crate::sink::shadows::Watched;
 use crate::sink::touches::Touches;
 
 /// First pause after a failed try; doubles up to the longest.
@@ -30,12 +31,31 @@ pub struct Target {
     pub ops: String,
     pub(super) table: String,
     /// the table that this one is to take the place of
-    pub(super) replaced: Option<String>,
+    pub(super) replaced: Option<Replaced>,
+    /// nothing where nobody else replaces the table
+    pub(super) watched: Option<Watched>,
     touches: Touches,
     /// rows that are still to come
     pub(super) awaited: Arc<Awaited>,
     /// how long rows wait for what other partitions hold
     pub(super) patience: Patience,
+}
+
+/// A table like a job's that is to take its place, and that nobody reads yet.
+pub struct NewTable {
+    /// quoted
+    pub name: String,
+    /// quoted, as an INSERT lists them
+    pub columns: String,
+}
+
+/// The job's own table, for writes into another one.
+#[derive(Clone)]
+pub(super) struct Replaced {
+    /// quoted
+    pub(super) table: String,
+    /// of the new table
+    pub(super) columns: String,
 }
 
 /// What a write did, for the counters.
@@ -51,9 +71,11 @@ pub struct Written {
 
 impl Target {
     pub fn new(job: SilverJob, clickhouse: ClickHouse, silver: &str, ops: &str) -> Target {
+        let table = table_name(&job);
         Target {
-            table: qualified(silver, &table_name(&job)),
+            table: qualified(silver, &table),
             replaced: None,
+            watched: Some(Watched::new(&clickhouse, silver, &table)),
             touches: Touches::new(&job, &clickhouse, silver, ops),
             ops: ops.to_owned(),
             job,
@@ -63,12 +85,16 @@ impl Target {
         }
     }
 
-    /// Into a table like the job's that nobody reads yet; its name is quoted. What rows lean on is looked for there, too, and
-    /// where it is not there any more, the job's own table says what became of the row.
+    /// Into another table. What rows lean on is looked for there, too, and where it is not there any more, the job's own table
+    /// says what became of the row.
     #[must_use]
-    pub fn into_table(mut self, table: String) -> Target {
+    pub fn into_table(mut self, new: NewTable) -> Target {
         Target {
-            replaced: Some(std::mem::replace(&mut self.table, table)),
+            replaced: Some(Replaced {
+                table: std::mem::replace(&mut self.table, new.name),
+                columns: new.columns,
+            }),
+            watched: None,
             touches: Touches::none(&self.job, &self.clickhouse, &self.ops),
             ..self
         }
@@ -108,6 +134,7 @@ impl Target {
             ops: self.ops.clone(),
             table: self.table.clone(),
             replaced: self.replaced.clone(),
+            watched: self.watched.clone(),
             touches: self.touches.clone(),
             awaited: Arc::clone(&self.awaited),
             patience: self.patience,

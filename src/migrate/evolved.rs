@@ -5,13 +5,17 @@
 //! job file + comments of silver.<name>_versions ─▶ the job as it is decoded     a pure function
 //! ```
 
+use std::time::Duration;
+
 use clickhouse::Row;
 use serde::{Deserialize, Serialize};
 
 use super::silver::{self, qualified, table_name};
 use crate::column::Type;
+use crate::config;
 use crate::error::{Kind, Result};
 use crate::job::{Added, Column, Encoding, NullPolicy, SilverJob};
+use crate::lease::Lease;
 use crate::sink::clickhouse::{ClickHouse, literal, quote};
 
 /// Begins the comment of a column that ingest has made or changed.
@@ -46,6 +50,26 @@ impl Mark {
     fn comment(&self) -> String {
         // strings, a number and a boolean: always JSON
         format!("{MARK}{}", serde_json::to_string(self).unwrap_or_default())
+    }
+}
+
+/// Another process has the table for the time of an ALTER.
+const LEASE_AGAIN: Duration = Duration::from_millis(100);
+
+/// Waits until nobody else changes the columns of the job's table, and keeps others from it.
+pub async fn columns_lease(
+    config: &config::Lease,
+    database: &str,
+    job: &SilverJob,
+) -> Result<Lease> {
+    let target = format!("{database}.{}.columns", job.name);
+    loop {
+        match Lease::acquire(config, &target, 0).await {
+            Err(error) if error.kind() == Kind::LeaseHeld => {
+                tokio::time::sleep(LEASE_AGAIN).await;
+            }
+            acquired => return acquired,
+        }
     }
 }
 

@@ -20,6 +20,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+pub use crate::ingest::NewTable;
 pub use plan::{From, Offsets, Plan, Range, Until};
 use work::Work;
 
@@ -57,7 +58,7 @@ pub struct Replay {
     job: SilverJob,
     feed: Feed,
     /// where the rows go, instead of the job's own table
-    table: Option<String>,
+    table: Option<NewTable>,
     breaker: Arc<Mutex<Breaker>>,
     pub plan: Plan,
 }
@@ -177,9 +178,9 @@ impl Replay {
         })
     }
 
-    /// Rows go into this table, which is like the job's and which nobody reads yet. Its name is quoted.
+    /// Rows go into this table.
     #[must_use]
-    pub fn into_table(self, table: String) -> Replay {
+    pub fn into_table(self, table: NewTable) -> Replay {
         Replay {
             table: Some(table),
             ..self

@@ -13,7 +13,7 @@ use crate::config::Config;
 use crate::envelope::{Decoder, Fate, Reason};
 use crate::error::{Error, Kind, Result};
 use crate::ingest::received::{self, dead_letter};
-use crate::ingest::{Breaker, Target, Turn, Written};
+use crate::ingest::{Breaker, NewTable, Target, Turn, Written};
 use crate::job::SilverJob;
 use crate::registry::{self, Registry};
 use crate::sink::clickhouse::ClickHouse;
@@ -58,7 +58,7 @@ impl Work {
         config: &Config,
         clickhouse: &ClickHouse,
         job: SilverJob,
-        table: Option<String>,
+        table: Option<NewTable>,
         breaker: Arc<Mutex<Breaker>>,
     ) -> Result<Work> {
         let names = &config.clickhouse;

@@ -19,6 +19,38 @@ const PAGE: usize = 50_000;
 const KEYS_AT_ONCE: usize = 500;
 const SAY_EVERY: Duration = Duration::from_secs(10);
 
+/// Rows that the job rejects, of the last range and of this one: a key may lie beyond the last row that was read.
+#[derive(Default)]
+struct Refusals {
+    before: Refused,
+    now: Refused,
+}
+
+#[derive(Default)]
+struct Refused {
+    keys: HashSet<Key>,
+    hides_a_key: bool,
+}
+
+impl Refusals {
+    fn add(&mut self, keys: Vec<Key>, hides_a_key: bool) {
+        self.now.keys.extend(keys);
+        self.now.hides_a_key |= hides_a_key;
+    }
+
+    fn name(&self, key: &Key) -> bool {
+        self.now.keys.contains(key) || self.before.keys.contains(key)
+    }
+
+    fn hide_a_key(&self) -> bool {
+        self.now.hides_a_key || self.before.hides_a_key
+    }
+
+    fn next_range(&mut self) {
+        self.before = std::mem::take(&mut self.now);
+    }
+}
+
 pub(super) struct Filling<'a> {
     pub(super) clickhouse: &'a ClickHouse,
     pub(super) tables: &'a Tables<'a>,
@@ -44,10 +76,7 @@ impl Filling<'_> {
         };
         let columns = self.tables.columns().await?;
         let mut summary = Summary::default();
-        // rows that the job rejects, of the last range and of this one: a key may lie beyond the last row that was read
-        let mut before: HashSet<Key> = HashSet::new();
-        let mut refused: HashSet<Key> = HashSet::new();
-        let mut hidden = false;
+        let mut refusals = Refusals::default();
         let mut chunks = snapshot.chunks(None).await?;
         let mut after: Option<Key> = None;
         let mut said = Instant::now();
@@ -66,8 +95,7 @@ impl Filling<'_> {
                     .collect();
                 self.keep(&live, &columns, &keys).await?;
                 summary.refused += chunk.refused.len() as u64;
-                hidden |= chunk.hides_a_key();
-                refused.extend(keys);
+                refusals.add(keys, chunk.hides_a_key());
             }
             let last = keys.last().cloned();
             if chunk.is_some() && last.is_none() {
@@ -83,13 +111,12 @@ impl Filling<'_> {
                     to: last.as_ref(),
                 };
                 let page = live.first_newest(span, PAGE).await?;
-                let only_ours = |key: &Key| {
-                    !ours.contains(key) && !refused.contains(key) && !before.contains(key)
-                };
+                let only_ours = |key: &Key| !ours.contains(key) && !refusals.name(key);
+                let keeps = refusals.hide_a_key() || self.keeps_deleted();
                 let (kept, gone): (Vec<_>, Vec<_>) = page
                     .iter()
                     .filter(|(key, _)| only_ours(key))
-                    .partition(|(_, newest)| !newest.deleted && (hidden || self.keeps_deleted()));
+                    .partition(|(_, newest)| !newest.deleted && keeps);
                 let kept: Vec<Key> = kept.into_iter().map(|(key, _)| key.clone()).collect();
                 self.keep(&live, &columns, &kept).await?;
                 summary.kept += kept.len() as u64;
@@ -123,8 +150,7 @@ impl Filling<'_> {
                 return Ok(summary);
             }
             after = last;
-            before = std::mem::take(&mut refused);
-            hidden = false;
+            refusals.next_range();
             if said.elapsed() >= SAY_EVERY {
                 said = Instant::now();
                 let (job, rows) = (&self.reading.job.name, summary.rows);
@@ -152,5 +178,25 @@ impl Filling<'_> {
         (0..chunk.block.rows())
             .map(|row| chunk.block.key(row, &places))
             .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_range_refused_counts_in_the_next_one_whether_it_says_its_key_or_not() {
+        let key = Key(vec![Box::from(*b"7")]);
+        let mut refusals = Refusals::default();
+        refusals.add(vec![key.clone()], false);
+        refusals.add(Vec::new(), true);
+        for (named, hidden) in [(true, true), (true, true), (false, false)] {
+            assert_eq!(
+                (refusals.name(&key), refusals.hide_a_key()),
+                (named, hidden)
+            );
+            refusals.next_range();
+        }
     }
 }

@@ -8,22 +8,21 @@
 //! ```
 //!
 //! The comment of the table that is built says so and holds the ends, and goes with it through the EXCHANGE: whoever comes
-//! after a crash sees from the comments alone how far it was.
+//! after a crash sees from the comments alone how far it was (`sink::shadows`).
 //!
-//! | shadow | live table's comment | what is done |
-//! |---|---|---|
-//! | none | none | everything |
-//! | there | none | not swapped: the shadow is dropped, everything is done again |
-//! | there | marked | swapped: what belongs into the new table and is in the old one is copied, then that is dropped |
-//! | none | marked | done but for the comment |
+//! | table beside the live one | what is done |
+//! |---|---|
+//! | none | everything |
+//! | built after the live one | not swapped: it is dropped, everything is done again |
+//! | another | swapped out: what belongs into the new table and is in the old one is copied, then that is dropped |
 //!
 //! | file | what it holds |
 //! |---|---|
 //! | `source`, `fill` | the shadow gets the rows of the source database |
 //! | `topic` | it gets the messages that Kafka has |
 //! | `untold` | what silver had and Kafka does not tell of: kept, dropped, or a reason to stop |
-//! | `mark` | the comment, and which rows of the old table are in the new one as they are |
-//! | `swap` | both tables |
+//! | `mark` | which rows of the old table are in the new one as they are |
+//! | `swap` | both tables, and what an earlier run has left of them |
 
 mod fill;
 mod mark;
@@ -45,8 +44,8 @@ use crate::migrate::evolved;
 use crate::migrate::silver::table_name;
 use crate::shutdown::Shutdown;
 use crate::sink::clickhouse::{ClickHouse, literal};
+use crate::sink::shadows::{Mark, Shadows};
 use crate::sink::touches::Touches;
-use mark::Mark;
 use swap::{Parts, Tables};
 
 /// What `bullion resync` is asked to do.
@@ -134,10 +133,17 @@ pub async fn run(
     }
     let (database, ops) = (&config.clickhouse.silver, &config.clickhouse.ops);
     let job = &evolved::verified(&clickhouse, (database, ops), &request.job).await?;
+    let table = table_name(job);
     let touches = Touches::new(job, &clickhouse, database, ops);
-    let tables = Tables::new(&clickhouse, database, &table_name(job), touches);
-    let lease = Lease::acquire(&config.lease, &format!("silver.{}", job.name), 0).await?;
-    if let Some(mark) = tables.mark().await? {
+    let floor = Shadows::look(&clickhouse, database, &table).await?;
+    let target = format!("silver.{}", job.name);
+    let lease = Lease::acquire(&config.lease, &target, floor.highest_token()).await?;
+    let tables = Tables::new(&clickhouse, database, &table, &lease, touches);
+    let swapped_out = match request.dry_run {
+        true => tables.swapped_out().await?,
+        false => tables.take_over().await?,
+    };
+    if let Some(old) = swapped_out {
         told(format!(
             "{}: an earlier run has swapped the tables: what is left is done",
             job.name
@@ -145,7 +151,9 @@ pub async fn run(
         if request.dry_run {
             return Ok(Summary::default());
         }
-        let copied = tables.finish(&mark, &mut Parts::new()).await?;
+        let columns = evolved::columns_lease(&config.lease, database, job).await?;
+        let copied = tables.finish(&old, &mut Parts::new()).await?;
+        columns.release().await;
         lease.release().await;
         return Ok(Summary {
             finished_earlier: true,
@@ -182,8 +190,13 @@ pub async fn run(
     } = filled;
     failpoint::pass(Point::ResyncFilled).await;
     lease.check().await?;
-    summary.copied += tables.swap(&mark, &mut seen).await?;
-    summary.copied += tables.finish(&mark, &mut seen).await?;
+    summary.copied += tables.carry(&mark, &mut seen).await?;
+    tables.enter_times().await?;
+    // no column comes or widens between the look at both tables and the last copy
+    let columns = evolved::columns_lease(&config.lease, database, job).await?;
+    let (copied, old) = tables.swap(mark, &mut seen).await?;
+    summary.copied += copied + tables.finish(&old, &mut seen).await?;
+    columns.release().await;
     lease.release().await;
     summary.seconds = began.elapsed().as_secs_f64();
     Ok(summary)

@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use super::mark::Mark;
 use super::swap::Parts;
-use super::{Anew, Filled, fill};
+use super::{Anew, Filled, fill, mark};
 use crate::catalog::{Database, System, TableName};
 use crate::error::{Error, Kind, Result};
 use crate::failpoint::{self, Point};
@@ -57,7 +56,7 @@ pub(super) async fn fill(
     }
     let snapshot = Snapshot::of(&source, &reading).await?;
     snapshot.needs_position()?;
-    let mark = Mark::of(&reached.ends);
+    let mark = mark::of(&reached.ends);
     tables.create_shadow(&mark).await?;
     failpoint::pass(Point::ResyncBegun).await;
     let filling = fill::Filling {

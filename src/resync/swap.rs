@@ -1,14 +1,19 @@
 //! The live table and its shadow: made, swapped, and what was written meanwhile carried over.
+//!
+//! A check of the lease is no fence: a process may be stopped between it and the swap. So a shadow is named by its holder's
+//! token, and a new holder renames what older ones have left before it looks at it: a late EXCHANGE or DROP then misses its
+//! table.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use super::mark::Mark;
 use super::of_table;
 use crate::error::{Error, Kind, Result};
 use crate::failpoint::{self, Point};
+use crate::lease::Lease;
 use crate::migrate::silver::qualified;
 use crate::sink::clickhouse::{ClickHouse, literal, quote};
+use crate::sink::shadows::{Mark, Shadows, shadow_name};
 use crate::sink::touches::Touches;
 
 const POLL: Duration = Duration::from_millis(50);
@@ -23,7 +28,15 @@ pub(super) struct Tables<'a> {
     database: &'a str,
     name: String,
     shadow: String,
+    lease: &'a Lease,
     touches: Touches,
+}
+
+/// The table that was swapped out.
+pub(super) struct Old {
+    name: String,
+    /// of the table in its place
+    mark: Mark,
 }
 
 impl<'a> Tables<'a> {
@@ -31,13 +44,15 @@ impl<'a> Tables<'a> {
         clickhouse: &'a ClickHouse,
         database: &'a str,
         name: &str,
+        lease: &'a Lease,
         touches: Touches,
     ) -> Tables<'a> {
         Tables {
             clickhouse,
             database,
             name: name.to_owned(),
-            shadow: format!("{name}_shadow"),
+            shadow: shadow_name(name, lease.token()),
+            lease,
             touches,
         }
     }
@@ -64,36 +79,84 @@ impl<'a> Tables<'a> {
         qualified(self.database, &self.shadow)
     }
 
-    /// What the live table's comment says of an earlier run that had swapped it in.
-    pub(super) async fn mark(&self) -> Result<Option<Mark>> {
-        let sql = format!(
-            "SELECT comment FROM system.tables WHERE {}",
-            of_table(self.database, "name", &self.name)
-        );
-        let comments = self.clickhouse.all::<String>(&sql).await?;
-        Ok(comments.first().and_then(|comment| Mark::parse(comment)))
+    /// What an earlier run had swapped out when it was cut short.
+    pub(super) async fn swapped_out(&self) -> Result<Option<Old>> {
+        let shadows = self.shadows().await?;
+        let Some(old) = shadows.swapped_out().next() else {
+            return Ok(None);
+        };
+        let Some(mark) = shadows.mark.clone() else {
+            let message = format!(
+                "table {} has rows of {}, and neither says in its comment that resync built it",
+                qualified(self.database, &old.name),
+                self.live()
+            );
+            return Err(Error::new(Kind::Mismatch, message).advise(
+                "somebody has changed the comment of one of them: compare their rows, and drop the one that is not needed",
+            ));
+        };
+        Ok(Some(Old {
+            name: old.name.clone(),
+            mark,
+        }))
     }
 
-    /// An empty table like the live one; what an earlier run left unswapped is dropped first.
+    /// The same, after nobody with an older token can touch it any more; what was not swapped in is dropped.
+    pub(super) async fn take_over(&self) -> Result<Option<Old>> {
+        let older = self.shadows().await?;
+        let older = older.beside().iter();
+        for (at, left) in older
+            .filter(|left| left.holder < self.lease.token())
+            .enumerate()
+        {
+            let sql = format!(
+                "RENAME TABLE {} TO {}",
+                qualified(self.database, &left.name),
+                qualified(self.database, &format!("{}_{at}", self.shadow))
+            );
+            match self.clickhouse.execute(&sql).await {
+                // it was dropped meanwhile
+                Err(error) if error.kind() == Kind::NotFound => {}
+                renamed => renamed?,
+            }
+        }
+        // nobody else swaps or drops these
+        for unswapped in self.shadows().await?.unswapped() {
+            if unswapped.holder == self.lease.token() {
+                self.drop_table(&unswapped.name).await?;
+            }
+        }
+        self.swapped_out().await
+    }
+
+    async fn shadows(&self) -> Result<Shadows> {
+        Shadows::look(self.clickhouse, self.database, &self.name).await
+    }
+
+    /// An empty table like the live one.
     pub(super) async fn create_shadow(&self, mark: &Mark) -> Result<()> {
-        self.drop_shadow().await?;
         let sql = format!(
             "CREATE TABLE {} AS {} COMMENT {}",
             self.shadow(),
             self.live(),
-            literal(&mark.comment())
+            literal(&mark.comment(self.lease.token()))
         );
         self.clickhouse.execute(&sql).await
     }
 
     pub(super) async fn drop_shadow(&self) -> Result<()> {
-        let sql = format!("DROP TABLE IF EXISTS {} SYNC", self.shadow());
+        self.drop_table(&self.shadow).await
+    }
+
+    async fn drop_table(&self, name: &str) -> Result<()> {
+        let table = qualified(self.database, name);
+        let sql = format!("DROP TABLE IF EXISTS {table} SYNC");
         self.clickhouse.execute(&sql).await
     }
 
-    /// The live table's columns, for an INSERT and its SELECT.
+    /// The shadow's columns, for an INSERT and its SELECT: the live table may get more.
     pub(super) async fn columns(&self) -> Result<String> {
-        self.columns_of(&self.name).await
+        self.columns_of(&self.shadow).await
     }
 
     async fn columns_of(&self, table: &str) -> Result<String> {
@@ -108,15 +171,24 @@ impl<'a> Tables<'a> {
 
     /// Carries over what belongs into the new table as it is, of parts that were not there the last time.
     pub(super) async fn carry(&self, mark: &Mark, seen: &mut Parts) -> Result<u64> {
-        self.copy(&self.name, &self.shadow, mark, seen).await
+        let columns = self.columns().await?;
+        self.copy([&self.name, &self.shadow], &columns, mark, seen)
+            .await
     }
 
-    /// Carries over what ingest has written so far, and swaps: from then on it writes into the new table.
-    pub(super) async fn swap(&self, mark: &Mark, seen: &mut Parts) -> Result<u64> {
+    /// Whoever moves a row of the new table right after the swap has to find where it was. What is carried over after this was
+    /// told by whoever wrote it.
+    pub(super) async fn enter_times(&self) -> Result<()> {
+        self.touches.enter_table(&self.shadow()).await
+    }
+
+    /// Carries over what ingest has written so far, and swaps: from then on it writes into the new table. Nobody may change
+    /// columns meanwhile.
+    pub(super) async fn swap(&self, mark: Mark, seen: &mut Parts) -> Result<(u64, Old)> {
         let mut copied = 0;
         // the last one is short, so that a reader who looks at the moment of the swap misses little
         for _ in 0..2 {
-            copied += self.carry(mark, seen).await?;
+            copied += self.carry(&mark, seen).await?;
         }
         let types = format!(
             "SELECT count() FROM (SELECT name, type FROM system.columns WHERE {0} \
@@ -128,43 +200,48 @@ impl<'a> Tables<'a> {
             let message = format!("table {} got other columns meanwhile", self.live());
             return Err(Error::new(Kind::Busy, message).advise("run the same command again"));
         }
-        // whoever moves a row of the new table right after the swap has to find where it was
-        self.touches.enter_table(&self.shadow()).await?;
+        self.lease.check().await?;
+        failpoint::pass(Point::ResyncChecked).await;
         let exchange = format!("EXCHANGE TABLES {} AND {}", self.live(), self.shadow());
-        self.clickhouse.execute(&exchange).await?;
+        self.unless_taken_over(self.clickhouse.execute(&exchange).await)
+            .await?;
         failpoint::pass(Point::ResyncSwapped).await;
-        Ok(copied)
+        let name = self.shadow.clone();
+        Ok((copied, Old { name, mark }))
     }
 
-    /// After the swap the old table is called shadow: carries over the rest of it, and drops it.
-    /// Its parts have the names that they had before.
-    pub(super) async fn finish(&self, mark: &Mark, seen: &mut Parts) -> Result<u64> {
-        let began = Instant::now();
-        let mut copied = 0;
-        if self.has_shadow().await? {
-            copied += self.copy(&self.shadow, &self.name, mark, seen).await?;
-            // an insert that began before the swap writes into the old table until it ends
-            self.wait_for_inserts(began).await?;
-            copied += self.copy(&self.shadow, &self.name, mark, seen).await?;
-            failpoint::pass(Point::ResyncCopied).await;
-            // what ingest wrote into the old table was told before readers saw it in the new one
-            self.touches.enter_table(&self.live()).await?;
-            let both = [self.live(), self.shadow()];
-            self.touches.touch_tables(&both).await?;
-            self.drop_shadow().await?;
-        }
+    /// Carries over the rest of the old table, and drops it. Its parts have the names that they had before.
+    pub(super) async fn finish(&self, old: &Old, seen: &mut Parts) -> Result<u64> {
+        let copied = self.unless_taken_over(self.rest(old, seen).await).await?;
+        self.lease.check().await?;
+        failpoint::pass(Point::ResyncDropping).await;
+        self.drop_table(&old.name).await?;
         failpoint::pass(Point::ResyncDropped).await;
-        let sql = format!("ALTER TABLE {} MODIFY COMMENT ''", self.live());
-        self.clickhouse.execute(&sql).await?;
         Ok(copied)
     }
 
-    async fn has_shadow(&self) -> Result<bool> {
-        let sql = format!(
-            "SELECT count() FROM system.tables WHERE {}",
-            of_table(self.database, "name", &self.shadow)
-        );
-        Ok(self.clickhouse.one::<u64>(&sql).await? > 0)
+    async fn rest(&self, old: &Old, seen: &mut Parts) -> Result<u64> {
+        let began = Instant::now();
+        let tables = [&old.name, &self.name];
+        let columns = self.columns_of(&old.name).await?;
+        let mut copied = self.copy(tables, &columns, &old.mark, seen).await?;
+        // an insert that began before the swap writes into the old table until it ends
+        self.wait_for_inserts(began).await?;
+        copied += self.copy(tables, &columns, &old.mark, seen).await?;
+        failpoint::pass(Point::ResyncCopied).await;
+        // what ingest wrote into the old table was told before readers saw it in the new one
+        self.touches.enter_table(&self.live()).await?;
+        let both = [self.live(), qualified(self.database, &old.name)];
+        self.touches.touch_tables(&both).await?;
+        Ok(copied)
+    }
+
+    /// Whoever took over has renamed the table that was missed: that is what is told.
+    async fn unless_taken_over<T>(&self, done: Result<T>) -> Result<T> {
+        if done.is_err() {
+            self.lease.check().await?;
+        }
+        done
     }
 
     /// Until none runs that began before `began`.
@@ -185,7 +262,13 @@ impl<'a> Tables<'a> {
     }
 
     /// Copied twice, they are the same rows.
-    async fn copy(&self, from: &str, to: &str, mark: &Mark, seen: &mut Parts) -> Result<u64> {
+    async fn copy(
+        &self,
+        [from, to]: [&String; 2],
+        columns: &str,
+        mark: &Mark,
+        seen: &mut Parts,
+    ) -> Result<u64> {
         let sql = format!(
             "SELECT name FROM system.parts WHERE active AND {}",
             of_table(self.database, "table", from)
@@ -202,17 +285,16 @@ impl<'a> Tables<'a> {
             qualified(self.database, from),
             mark.carried()
         );
+        let count = format!("SELECT count() {rows}");
         let count: u64 = self
             .clickhouse
-            .one(&format!("SELECT count() {rows}"))
-            .await?;
+            .all_long::<u64>(&count)
+            .await?
+            .into_iter()
+            .sum();
         if count > 0 {
-            let columns = self.columns_of(from).await?;
-            let sql = format!(
-                "INSERT INTO {} ({columns}) SELECT {columns} {rows}",
-                qualified(self.database, to)
-            );
-            self.clickhouse.execute(&sql).await?;
+            let to = qualified(self.database, to);
+            self.clickhouse.copy(&to, columns, &rows).await?;
         }
         seen.extend(parts);
         Ok(count)

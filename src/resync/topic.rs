@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::task::spawn_blocking;
 
-use super::mark::{Mark, Untold};
+use super::mark::{self, Untold};
 use super::swap::Parts;
 use super::untold::Comparing;
 use super::{Anew, Filled, NotInKafka, Summary};
@@ -19,7 +19,7 @@ use crate::job::SilverJob;
 use crate::lease::Lease;
 use crate::progress::Progress;
 use crate::rate::Rate;
-use crate::replay::{self, Offsets, Replay, Replayed, Until};
+use crate::replay::{self, NewTable, Offsets, Replay, Replayed, Until};
 use crate::shutdown::Shutdown;
 use crate::sink::checkpoints;
 
@@ -48,7 +48,7 @@ pub(super) async fn fill(
         return Ok(None);
     }
     let keeps = asked != Some(NotInKafka::Drop);
-    let mark = Mark::of_topic(job.epoch, &ranges, keeps);
+    let mark = mark::of_topic(job.epoch, &ranges, keeps);
     tables.create_shadow(&mark).await?;
     failpoint::pass(Point::ResyncBegun).await;
     let mut seen = Parts::new();
@@ -175,7 +175,11 @@ async fn read(
         anew.clickhouse.clone(),
         shutdown.clone(),
     );
-    let replay = replay.into_table(anew.tables.shadow());
+    // a column that ingest adds to the live table meanwhile is none of the shadow's
+    let replay = replay.into_table(NewTable {
+        name: anew.tables.shadow(),
+        columns: anew.tables.columns().await?,
+    });
     let messages = replay.plan.messages();
     let progress = Progress::new(&anew.job.name, "messages", messages, terminal);
     let reading = spawn_blocking(move || {

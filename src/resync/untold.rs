@@ -2,11 +2,11 @@
 
 use std::collections::HashMap;
 
-use super::mark::Mark;
 use super::{Anew, NotInKafka, Summary};
 use crate::column::{Key, KeyColumns};
 use crate::error::{Error, Kind, Result};
 use crate::sink::dead_letters;
+use crate::sink::shadows::Mark;
 use crate::sink::stored::{Newest, Span, Stored};
 
 /// Keys of a table that are looked at together.

@@ -112,17 +112,17 @@ impl Place<'_> {
         Ok((places, values))
     }
 
-    /// Copies what messages have made of these keys into another table, whose name is quoted.
-    pub(crate) async fn copy_to(&self, table: &str, keys: &[Key]) -> Result<()> {
+    /// Copies what messages have made of these keys into another table. Its name and its columns are quoted.
+    pub(crate) async fn copy_to(&self, table: &str, columns: &str, keys: &[Key]) -> Result<()> {
         for some in keys.chunks(MOST_KEYS) {
             let cells: Vec<&[Data]> = some.iter().map(|(_, cells)| cells.as_slice()).collect();
-            let sql = format!(
-                "INSERT INTO {table} SELECT * FROM {} WHERE bitAnd(_version, 255) = 0 AND ({}) IN ({})",
+            let rest = format!(
+                "FROM {} WHERE bitAnd(_version, 255) = 0 AND ({}) IN ({})",
                 self.table,
                 self.names(),
                 asked(self.key, &cells, None)
             );
-            self.clickhouse.execute_long(&sql).await?;
+            self.clickhouse.copy(table, columns, &rest).await?;
         }
         Ok(())
     }

@@ -218,12 +218,12 @@ impl<'a> Stored<'a> {
 
     /// Copies what there is of some keys, deleted rows included, into another table.
     pub async fn copy_versions(&self, to: &str, columns: &str, keys: &[Key]) -> Result<()> {
-        let sql = format!(
-            "INSERT INTO {to} ({columns}) SELECT {columns} FROM {} WHERE {}",
+        let rest = format!(
+            "FROM {} WHERE {}",
             self.table,
             self.condition(Span::Keys(keys))
         );
-        self.clickhouse.execute_long(&sql).await
+        self.clickhouse.copy(to, columns, &rest).await
     }
 
     fn row_hash(&self) -> String {

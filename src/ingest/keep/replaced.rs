@@ -28,7 +28,7 @@ impl Keeping<'_> {
         let key_columns = self.rows.key_columns();
         let place = Place {
             clickhouse: &self.target.clickhouse,
-            table: replaced,
+            table: &replaced.table,
             key: &key_columns,
         };
         let mut keys: BTreeMap<Vec<u8>, Vec<Data>> = BTreeMap::new();
@@ -55,7 +55,8 @@ impl Keeping<'_> {
             .into_iter()
             .filter(|(key, _)| known.contains(key))
             .collect();
-        looked_up(job, || place.copy_to(&self.target.table, &known)).await?;
+        let (table, columns) = (&self.target.table, &replaced.columns);
+        looked_up(job, || place.copy_to(table, columns, &known)).await?;
         let unknown = of_row
             .into_iter()
             .filter(|(_, key, version)| !is_known(key, *version));

@@ -8,6 +8,8 @@ use bullion::column::version;
 
 use super::assert_tidy;
 use crate::support::kafka::{Topic, key};
+#[cfg(feature = "failpoints")]
+use crate::support::program::process_state;
 use crate::support::{Dice, Engine, PATIENCE, Project, wait_for};
 
 /// Columns of the message itself are in no source, so a resync from there refuses the job.
@@ -252,7 +254,7 @@ async fn what_retention_has_passed_and_what_a_repair_wrote_is_kept_killed_at_any
         ("resync-filled", false),
         ("resync-swapped", true),
         ("resync-copied", true),
-        ("resync-dropped", true),
+        ("resync-dropped", false),
     ] {
         project.set("BULLION_FAILPOINT", &format!("{point}:1:kill"));
         let killed = project.run(&keep);
@@ -265,8 +267,9 @@ async fn what_retention_has_passed_and_what_a_repair_wrote_is_kept_killed_at_any
         project.succeed(&["ingest", "--until-caught-up"]);
         if point == "resync-swapped" {
             // a letter of a message that Kafka has forgotten, written into the old table just before the swap
+            let old = super::swapped_out(&project).await;
             let row = format!(
-                "INSERT INTO {table}_shadow (id, note, big, _version, _partition) VALUES (400, 'letter', 'big 400', {}, 1)",
+                "INSERT INTO {old} (id, note, big, _version, _partition) VALUES (400, 'letter', 'big 400', {}, 1)",
                 version(1, 3)
             );
             engine.ask(&row).await.unwrap();
@@ -290,6 +293,24 @@ async fn what_retention_has_passed_and_what_a_repair_wrote_is_kept_killed_at_any
 
     // of nothing but messages; large values that are in none of them are those that silver has
     let drop = [&RESYNC[..], &["--not-in-kafka", "drop", "--output", "json"]].concat();
+    // a table that got a column meanwhile is not replaced by one without it
+    project.set("BULLION_FAILPOINT", "resync-begun:1:stop");
+    let mut widened = project.start(&drop);
+    let pid = widened.0.id();
+    wait_for("the table to be begun", PATIENCE, || async {
+        (process_state(pid) == Some('T')).then_some(())
+    })
+    .await;
+    project.unset("BULLION_FAILPOINT");
+    let alter = format!("ALTER TABLE {table} ADD COLUMN more Int8");
+    engine.ask(&alter).await.unwrap();
+    widened.signal("CONT");
+    assert_eq!(widened.wait(PATIENCE), 75, "{}", project.log());
+    assert!(
+        project.log().contains("got other columns meanwhile"),
+        "{}",
+        project.log()
+    );
     let dropped = project.succeed(&drop).json();
     assert_eq!(
         (&dropped["removed"], &dropped["refused"]),
@@ -392,4 +413,41 @@ async fn a_job_without_a_key_and_a_topic_that_got_more_partitions_are_refused() 
         "public.notes",
     ]);
     assert_eq!(source.exit, 2, "one source at a time");
+}
+
+const DAYS: &str = r#"
+topic = "{topic}"
+key = ["id", "at"]
+time_column = "at"
+partition_by = "day"
+[columns]
+id = "Int64"
+note = "Nullable(String)"
+at = { type = "DateTime64(3, 'UTC')", from = "millis" }
+"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_of_more_days_than_clickhouse_takes_at_once_are_taken_along() {
+    let (project, topic) = started("resync_kafka_days", DAYS).await;
+    let change = |id: i64| {
+        let at = id * 86_400_000;
+        let value = format!(
+            r#"{{"before":null,"after":{{"id":{id},"note":"{id}","at":{at}}},"source":{{}},"op":"c"}}"#
+        );
+        let key = format!(r#"{{"id":{id},"at":{at}}}"#);
+        topic.send(0, Some(&key), Some(value.as_bytes()));
+    };
+    (0..150).for_each(change);
+    topic.flush();
+    project.succeed(&["ingest", "--until-caught-up"]);
+    topic.delete_below(0, topic.end(0).unwrap()).await;
+    change(150);
+    topic.flush();
+    project.succeed(&["ingest", "--until-caught-up"]);
+    let keep = [&RESYNC[..], &["--not-in-kafka", "keep", "--output", "json"]].concat();
+    let kept = project.succeed(&keep).json();
+    assert_eq!((&kept["kept"], &kept["copied"]), (&150.into(), &150.into()));
+    let expected: Notes = (0..151).map(|id| (id, id.to_string())).collect();
+    assert_eq!(notes(&project).await, expected);
+    assert_tidy(&project).await;
 }

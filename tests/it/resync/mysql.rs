@@ -81,9 +81,9 @@ async fn a_table_of_mariadb_is_built_anew_killed_at_any_step_and_later_changes_w
     let ghost = format!("SELECT argMax(_deleted, _version) FROM {table} WHERE region = 'EU''S'");
     assert_eq!(engine.rows(&ghost).await, ["1"]);
     let tables = format!(
-        "SELECT name, comment FROM system.tables WHERE database = '{name}_silver' AND name LIKE 'orders\\_v%'"
+        "SELECT name FROM system.tables WHERE database = '{name}_silver' AND name LIKE 'orders\\_v%'"
     );
-    assert_eq!(engine.rows(&tables).await, ["orders_versions\t"]);
+    assert_eq!(engine.rows(&tables).await, ["orders_versions"]);
 
     source
         .run(&format!(
