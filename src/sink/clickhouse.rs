@@ -110,11 +110,6 @@ impl ClickHouse {
         self.in_time(self.client.query_raw(sql).execute()).await
     }
 
-    /// The same of a statement that carries its data.
-    pub(crate) async fn execute_long(&self, sql: &str) -> Result<()> {
-        self.in_time(self.long(sql).execute()).await
-    }
-
     /// Rows of a table into another one on the server: `rest` says from where and which, and may carry its data.
     pub(crate) async fn copy(&self, into: &str, columns: &str, rest: &str) -> Result<()> {
         let sql = format!("INSERT INTO {into} ({columns}) SELECT {columns} {rest}");

@@ -118,14 +118,13 @@ async fn what_an_update_did_not_send_is_found_in_the_table_that_was_just_swapped
     let mut cut_off = asleep(&project, &resync, points).await;
     // nobody changes the columns of either table now
     let folder = project.path(".bullion/leases");
-    let columns = bullion::lease::Lease::held(
-        &Lease {
-            place: LeasePlace::File { folder },
-            ttl: PATIENCE,
-        },
-        &format!("{}.notes.columns", project.database("silver")),
-    );
-    assert!(columns.await.unwrap().is_some());
+    let leases = Lease {
+        place: LeasePlace::File { folder },
+        ttl: PATIENCE,
+    };
+    let columns = format!("{}.notes.columns", project.database("silver"));
+    let held = bullion::lease::Lease::held(&leases, &columns).await;
+    assert!(held.unwrap().is_some());
     // what was copied before does not have these
     send(&topic, 'u', 1, "second", "second");
     send(&topic, 'c', 9, "second", "ninth");
