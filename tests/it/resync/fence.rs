@@ -91,8 +91,12 @@ const MORE: &str = "more = { type = \"String\", toast = \"keep\" }\n";
 const UNSENT: &str = "__debezium_unavailable_value";
 
 fn send(topic: &Topic, op: char, id: i64, note: &str, big: &str) {
+    let more = match big == UNSENT {
+        true => format!(r#","more":"{UNSENT}""#),
+        false => String::new(),
+    };
     let value = format!(
-        r#"{{"before":null,"after":{{"id":{id},"note":"{note}","big":"{big}","more":"{UNSENT}"}},"source":{{"lsn":1}},"op":"{op}"}}"#
+        r#"{{"before":null,"after":{{"id":{id},"note":"{note}","big":"{big}"{more}}},"source":{{"lsn":1}},"op":"{op}"}}"#
     );
     topic.send(0, Some(&key(id)), Some(value.as_bytes()));
 }
