@@ -94,7 +94,7 @@ async fn silver_is_as_old_as_the_slowest_partition_of_its_topic() {
         .await;
     let checkpoint_of = |epoch: u64, partition: u8, time: &str| {
         format!(
-            "INSERT INTO ops.checkpoints VALUES ('g', 'shop.orders', {partition}, 10, '{time}', {})",
+            "INSERT INTO ops.checkpoints VALUES ('bullion', 'shop.orders', {partition}, 10, '{time}', {})",
             (epoch << 56) + 10
         )
     };
