@@ -143,7 +143,11 @@ impl Evolver {
     /// Another process may have changed the table since `job` was read from it.
     pub async fn refresh_views(&self, job: &SilverJob) -> Result<()> {
         let job = evolved::verified(&self.clickhouse, (&self.silver, &self.ops), job).await?;
-        for change in silver::plan(&self.clickhouse, &self.silver, &job).await? {
+        let plan = |job: SilverJob| async move {
+            silver::plan(&self.clickhouse, &self.silver, &job).await
+        };
+        let (_, changes) = evolved::agreed(&self.clickhouse, &self.silver, &job, plan).await?;
+        for change in changes {
             self.clickhouse.execute(&change.sql).await?;
         }
         Ok(())

@@ -100,7 +100,7 @@ impl Lease {
         }
         let message = format!("the lease of {} was taken over", self.held.target);
         Err(Error::new(Kind::LeaseHeld, message)
-            .advise("this process was silent for longer than lease.ttl; nothing was swapped"))
+            .advise("this process was silent for longer than lease.ttl; it swaps and drops nothing from here on"))
     }
 
     /// Frees it for others at once.

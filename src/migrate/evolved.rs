@@ -5,6 +5,7 @@
 //! job file + comments of silver.<name>_versions ─▶ the job as it is decoded     a pure function
 //! ```
 
+use std::future::Future;
 use std::time::Duration;
 
 use clickhouse::Row;
@@ -92,17 +93,30 @@ pub async fn job(clickhouse: &ClickHouse, database: &str, job: &SilverJob) -> Re
     Ok(effective(job, &columns(clickhouse, database, job).await?))
 }
 
-/// The job as it is decoded, and its table is known to hold it. Another process may ALTER the table between the two looks:
-/// then both are taken again.
+/// The job as it is decoded, and its table is known to hold it.
 pub async fn verified(
     clickhouse: &ClickHouse,
     (database, ops): (&str, &str),
     declared: &SilverJob,
 ) -> Result<SilverJob> {
+    let verify =
+        |job: SilverJob| async move { silver::verify(clickhouse, (database, ops), &job).await };
+    let (decoded, ()) = agreed(clickhouse, database, declared, verify).await?;
+    Ok(decoded)
+}
+
+/// The job as it is decoded, and what a look at its table by it says. Another process may ALTER the table between the two:
+/// then both are taken again.
+pub async fn agreed<T, F: Future<Output = Result<T>>>(
+    clickhouse: &ClickHouse,
+    database: &str,
+    declared: &SilverJob,
+    look: impl Fn(SilverJob) -> F,
+) -> Result<(SilverJob, T)> {
     let mut decoded = job(clickhouse, database, declared).await?;
     loop {
-        match silver::verify(clickhouse, (database, ops), &decoded).await {
-            Ok(()) => return Ok(decoded),
+        match look(decoded.clone()).await {
+            Ok(seen) => return Ok((decoded, seen)),
             Err(error) if error.kind() == Kind::Mismatch => {
                 let again = job(clickhouse, database, declared).await?;
                 if again == decoded {

@@ -10,7 +10,7 @@ mod told;
 
 use crate::config::Config;
 use crate::error::Result;
-use crate::job::{Jobs, in_dependency_order};
+use crate::job::{Jobs, SilverJob, in_dependency_order};
 use crate::sink::clickhouse::{ClickHouse, literal, quote};
 
 /// One statement that is still missing.
@@ -30,9 +30,11 @@ pub async fn plan(clickhouse: &ClickHouse, config: &Config, jobs: &Jobs) -> Resu
     }
     changes.extend(ops::plan(clickhouse, &names.ops).await?);
     for job in &jobs.silver {
-        let job = &evolved::job(clickhouse, &names.silver, job).await?;
-        changes.extend(silver::plan(clickhouse, &names.silver, job).await?);
-        changes.extend(told::plan(clickhouse, names, jobs, job).await?);
+        let plan =
+            |job: SilverJob| async move { silver::plan(clickhouse, &names.silver, &job).await };
+        let (job, planned) = evolved::agreed(clickhouse, &names.silver, job, plan).await?;
+        changes.extend(planned);
+        changes.extend(told::plan(clickhouse, names, jobs, &job).await?);
     }
     Ok(changes)
 }
