@@ -34,7 +34,7 @@ pub async fn of_window(
                 let topic = jobs.silver.iter().find(|silver| silver.name == *name);
                 let Some(silver) = topic else { continue };
                 let seen = watermark(clickhouse, config, &silver.topic).await?;
-                silver_waiting(&silver.topic, seen, window)
+                silver_waiting(config, &silver.topic, seen, window)
             }
             Dependency::Gold(name) => {
                 let Some(gold) = jobs.gold.iter().find(|gold| gold.name == *name) else {
@@ -84,12 +84,18 @@ GROUP BY partition)"
     Ok(Utc.timestamp_millis_opt(seen.lowest).single())
 }
 
-fn silver_waiting(topic: &str, seen: Option<DateTime<Utc>>, window: Window) -> Option<String> {
+fn silver_waiting(
+    config: &Config,
+    topic: &str,
+    seen: Option<DateTime<Utc>>,
+    window: Window,
+) -> Option<String> {
     match seen {
         Some(seen) if seen >= window.to => None,
         Some(seen) => Some(format!("topic {topic} has been read up to {seen}")),
         None => Some(format!(
-            "not every partition of topic {topic} has been read"
+            "not every partition of topic {topic} has been read by group {} (kafka.group)",
+            config.kafka.group
         )),
     }
 }

@@ -73,12 +73,21 @@ impl Scheduler {
     }
 
     /// Until the signal comes. Whoever opens the door to gold has made whole what he found: this is for what happens later.
+    /// What cannot be redone waits for a person, who is not to be kept out by its lease.
     async fn make_whole(&self) {
-        while self.nap(MAKE_WHOLE).await.is_ok() {
+        let mut failures = 0;
+        let mut pause = MAKE_WHOLE;
+        while self.nap(pause).await.is_ok() {
             let repaired = gold::repair(&self.clickhouse, &self.config, &self.jobs, &self.shutdown);
-            if let Err(error) = Box::pin(repaired).await {
-                tracing::debug!(%error, "cannot look for swaps that were cut off");
+            match Box::pin(repaired).await {
+                Ok(0) => failures = 0,
+                Ok(_) => failures += 1,
+                Err(error) => tracing::debug!(%error, "cannot look for swaps that were cut off"),
             }
+            pause = match failures {
+                0 => MAKE_WHOLE,
+                some => MAKE_WHOLE.max(debounce::retry_after(some)),
+            };
         }
     }
 

@@ -148,6 +148,8 @@ enum Command {
     Engine(engine::Args),
 }
 
+/// For a lease to be freed after that.
+const LAST_WORD: Duration = Duration::from_millis(300);
 /// After the drain deadline, by which whoever obeys the signal has ended, and before Airflow's kill after 5 s.
 const LAST_RESORT: Duration = Duration::from_millis(4500);
 
@@ -250,10 +252,16 @@ impl Cli {
             };
             let overdue = overdue(context.shutdown.clone(), self.command.last_resort());
             let outcome = tokio::select! {
-                outcome = Box::pin(self.command.run(context)) => outcome,
-                late = overdue => Err(late),
+                outcome = Box::pin(self.command.run(context)) => {
+                    crate::lease::released().await;
+                    outcome
+                }
+                late = overdue => {
+                    // where a lease is may be silent, too
+                    let _freed = tokio::time::timeout(LAST_WORD, crate::lease::released()).await;
+                    Err(late)
+                }
             };
-            crate::lease::released().await;
             outcome
         });
         // a query that hangs must not keep the process: its outcome is already told

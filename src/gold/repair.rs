@@ -16,24 +16,26 @@ pub async fn connect(config: &Config, jobs: &Jobs, shutdown: &Shutdown) -> Resul
 }
 
 /// Redoes every swap that was cut off. One that cannot be redone now is told and stays `swapping`: it is no reason to keep
-/// a command from other jobs, and its own job fails when it is built.
+/// a command from other jobs, and its own job fails when it is built. Says how many those are.
 pub async fn repair(
     clickhouse: &ClickHouse,
     config: &Config,
     jobs: &Jobs,
     shutdown: &Shutdown,
-) -> Result<()> {
+) -> Result<usize> {
     let names = match Ledger::jobs_in_mid_swap(clickhouse, &config.clickhouse.ops).await {
         // nothing was ever built; what needs the ledger says so itself
-        Err(error) if error.kind() == Kind::NotFound => return Ok(()),
+        Err(error) if error.kind() == Kind::NotFound => return Ok(0),
         names => names?,
     };
+    let mut left = 0;
     for name in names {
         let Some(job) = jobs.gold.iter().find(|job| job.name == name) else {
             tracing::warn!(
                 job = name,
                 "a swap was cut off, and the job is not declared any more: its target may hold old rows beside new ones"
             );
+            left += 1;
             continue;
         };
         let redone = tokio::select! {
@@ -47,10 +49,11 @@ pub async fn repair(
             }
             Err(error) => {
                 tracing::error!(job = name, %error, advice = error.advice(), "a swap was cut off and cannot be redone yet");
+                left += 1;
             }
         }
     }
-    Ok(())
+    Ok(left)
 }
 
 async fn redo(clickhouse: &ClickHouse, config: &Config, job: &GoldJob) -> Result<()> {

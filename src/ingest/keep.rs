@@ -51,8 +51,26 @@ struct Keeping<'a> {
     written: Written,
 }
 
+/// So many batches that wait ask silver at the longest pause; more of them ask less often, each.
+const ASK_TOGETHER: u32 = 50;
+
 /// `parked` is told when the rest waits for others, and how many bytes that is.
 pub async fn write(
+    target: &Target,
+    rows: Rows,
+    letters: Vec<DeadLetter>,
+    turn: &mut Turn,
+    parked: &(dyn Fn(usize) + Sync),
+) -> Result<Written> {
+    let number = turn.number;
+    let written = until_written(target, rows, letters, turn, parked).await;
+    if written.is_err() {
+        target.awaited.leave(number);
+    }
+    written
+}
+
+async fn until_written(
     target: &Target,
     rows: Rows,
     letters: Vec<DeadLetter>,
@@ -84,7 +102,10 @@ pub async fn write(
         let looked = Instant::now();
         pause = match tokio::time::timeout(pause, moved).await {
             Ok(()) => FIRST_PAUSE,
-            Err(_) => LONGEST_PAUSE.min(2 * pause),
+            Err(_) => {
+                let together = awaited.waiting().div_ceil(ASK_TOGETHER).max(1);
+                (LONGEST_PAUSE * together).min(2 * pause)
+            }
         };
         let took = (looked - began, looked.elapsed());
         waited.round(took, awaited.outlook(), keeping.newest_time());

@@ -68,7 +68,8 @@ impl Consuming {
             self.ask(index);
             let paused = self.pace.paused.get(index) == Some(&true);
             if let Some(lane) = self.lanes.get(index) {
-                let outlook = match paused && is_full_of_them {
+                // what is kept undecoded may be what they wait for
+                let outlook = match paused && is_full_of_them && !lane.is_keeping() {
                     true => Outlook::CLEAR,
                     false if paused || lane.is_keeping() => Outlook::HELD_UP,
                     false => lane.outlook(),

@@ -6,7 +6,7 @@
 //! ```
 
 use std::future::Future;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clickhouse::Row;
 use serde::{Deserialize, Serialize};
@@ -54,8 +54,10 @@ impl Mark {
     }
 }
 
-/// Another process has the table for the time of an ALTER.
+/// Another process has the table for the time of an ALTER …
 const LEASE_AGAIN: Duration = Duration::from_millis(100);
+/// … or of the copies after a swap, which is worth a word once in a while.
+const SAY_EVERY: Duration = Duration::from_secs(10);
 
 /// Waits until nobody else changes the columns of the job's table, and keeps others from it.
 pub async fn columns_lease(
@@ -64,9 +66,14 @@ pub async fn columns_lease(
     job: &SilverJob,
 ) -> Result<Lease> {
     let target = format!("{database}.{}.columns", job.name);
+    let mut said = Instant::now();
     loop {
         match Lease::acquire(config, &target, 0).await {
             Err(error) if error.kind() == Kind::LeaseHeld => {
+                if said.elapsed() >= SAY_EVERY {
+                    said = Instant::now();
+                    tracing::warn!(job = job.name, %error, "its columns wait for another process");
+                }
                 tokio::time::sleep(LEASE_AGAIN).await;
             }
             acquired => return acquired,

@@ -14,7 +14,7 @@ use crate::config;
 use crate::error::{Error, Kind, Result};
 use crate::job::{Dependency, Jobs, SilverJob};
 use crate::sink::clickhouse::{ClickHouse, literal, quote};
-use crate::window::Bucket;
+use crate::window::{Bucket, Window};
 
 /// The column by which the job wants them told; empty where it has none.
 fn wanted(job: &SilverJob) -> &str {
@@ -145,9 +145,13 @@ async fn windows(
             job.name
         ),
         sql: format!(
-            "INSERT INTO {}.touches (job, bucket) SELECT DISTINCT {}, {} {built}",
+            "INSERT INTO {}.touches (job, bucket) SELECT DISTINCT {}, \
+if(toUnixTimestamp64Milli(window_to) = {}, toInt32({}), {}) {built}",
             quote(ops),
             literal(&job.name),
+            // whole tables, which take any change: 1970 is no day of theirs
+            Window::EVERYTHING.to.timestamp_millis(),
+            Bucket::NO_TIME.0,
             Bucket::sql("window_from")
         ),
     }))

@@ -52,6 +52,15 @@ pub(super) struct Work {
     pub(super) runtime: Handle,
 }
 
+/// A part that failed is begun anew: what it left under way would wait for rows that nobody reads any more.
+impl Drop for Work {
+    fn drop(&mut self) {
+        for writing in self.writing.iter().chain(&self.parked) {
+            writing.task.abort();
+        }
+    }
+}
+
 impl Work {
     /// Within a runtime, which its writes have. `table`: another one than the job's own.
     pub(super) fn new(
@@ -89,7 +98,7 @@ impl Work {
     pub(super) fn end(mut self) -> Result<Replayed> {
         self.hand_over()?;
         self.land_all()?;
-        Ok(self.replayed)
+        Ok(std::mem::take(&mut self.replayed))
     }
 
     pub(super) fn topic(&self) -> &str {

@@ -152,8 +152,7 @@ pub async fn run(
             return Ok(Summary::default());
         }
         let columns = evolved::columns_lease(&config.lease, database, job).await?;
-        let copied = tables.finish(&old, &mut Parts::new()).await?;
-        columns.release().await;
+        let copied = tables.finish(&old, &mut Parts::new(), columns).await?;
         lease.release().await;
         return Ok(Summary {
             finished_earlier: true,
@@ -194,9 +193,8 @@ pub async fn run(
     tables.enter_times().await?;
     // no column comes or widens between the look at both tables and the last copy
     let columns = evolved::columns_lease(&config.lease, database, job).await?;
-    let (copied, old) = tables.swap(mark, &mut seen).await?;
-    summary.copied += copied + tables.finish(&old, &mut seen).await?;
-    columns.release().await;
+    let (copied, old) = tables.swap(mark, &mut seen, &columns).await?;
+    summary.copied += copied + tables.finish(&old, &mut seen, columns).await?;
     lease.release().await;
     summary.seconds = began.elapsed().as_secs_f64();
     Ok(summary)

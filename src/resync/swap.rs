@@ -184,7 +184,12 @@ impl<'a> Tables<'a> {
 
     /// Carries over what ingest has written so far, and swaps: from then on it writes into the new table. Nobody may change
     /// columns meanwhile.
-    pub(super) async fn swap(&self, mark: Mark, seen: &mut Parts) -> Result<(u64, Old)> {
+    pub(super) async fn swap(
+        &self,
+        mark: Mark,
+        seen: &mut Parts,
+        columns: &Lease,
+    ) -> Result<(u64, Old)> {
         let mut copied = 0;
         // the last one is short, so that a reader who looks at the moment of the swap misses little
         for _ in 0..2 {
@@ -200,6 +205,7 @@ impl<'a> Tables<'a> {
             let message = format!("table {} got other columns meanwhile", self.live());
             return Err(Error::new(Kind::Busy, message).advise("run the same command again"));
         }
+        columns.check().await?;
         self.lease.check().await?;
         failpoint::pass(Point::ResyncChecked).await;
         let exchange = format!("EXCHANGE TABLES {} AND {}", self.live(), self.shadow());
@@ -211,8 +217,9 @@ impl<'a> Tables<'a> {
     }
 
     /// Carries over the rest of the old table, and drops it. Its parts have the names that they had before.
-    pub(super) async fn finish(&self, old: &Old, seen: &mut Parts) -> Result<u64> {
-        let copied = self.unless_taken_over(self.rest(old, seen).await).await?;
+    pub(super) async fn finish(&self, old: &Old, seen: &mut Parts, columns: Lease) -> Result<u64> {
+        let rest = self.rest(old, seen, columns).await;
+        let copied = self.unless_taken_over(rest).await?;
         self.lease.check().await?;
         failpoint::pass(Point::ResyncDropping).await;
         self.drop_table(&old.name).await?;
@@ -220,7 +227,7 @@ impl<'a> Tables<'a> {
         Ok(copied)
     }
 
-    async fn rest(&self, old: &Old, seen: &mut Parts) -> Result<u64> {
+    async fn rest(&self, old: &Old, seen: &mut Parts, lease: Lease) -> Result<u64> {
         let began = Instant::now();
         let tables = [&old.name, &self.name];
         let columns = self.columns_of(&old.name).await?;
@@ -228,6 +235,8 @@ impl<'a> Tables<'a> {
         // an insert that began before the swap writes into the old table until it ends
         self.wait_for_inserts(began).await?;
         copied += self.copy(tables, &columns, &old.mark, seen).await?;
+        // what follows reads whole tables, and a job whose source has got a column waits for this
+        lease.release().await;
         failpoint::pass(Point::ResyncCopied).await;
         // what ingest wrote into the old table was told before readers saw it in the new one
         self.touches.enter_table(&self.live()).await?;

@@ -14,12 +14,12 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::debounce::retry_after;
-use super::{ASK_AGAIN, Scheduler, last_complete};
+use super::{ASK_AGAIN, Scheduler, last_complete, next_fire};
 use crate::error::{Error, Kind, Result};
 use crate::freshness::{self, Freshness};
 use crate::gold::{self, Pace, Summary, Work, ending};
 use crate::job::GoldJob;
-use crate::ledger::{Ending, Run};
+use crate::ledger::{Ending, Ledger, Run};
 use crate::window::Window;
 
 /// A build is tried again for so long at least, even where the input came at the end of the grace, or the fire is played
@@ -46,6 +46,14 @@ impl Fire<'_> {
             run,
             terminal: false,
         }
+    }
+}
+
+impl Fire<'_> {
+    /// The next window has its fire already.
+    fn is_followed(&self, now: DateTime<Utc>) -> bool {
+        let next = next_fire(self.job, self.at).filter(|next| *next <= now);
+        next.is_some_and(|next| Some(&last_complete(self.job, next)) != self.windows.last())
     }
 }
 
@@ -89,12 +97,21 @@ impl Scheduler {
 
     /// Tries until it is built, or fails by what needs a person.
     async fn build_until(&self, fire: &Fire<'_>, last_try: DateTime<Utc>) -> Result<Ending> {
+        // by its own clock, as the ledger says when a build began to read; a server that is gone is met again
+        let complete = self.clickhouse.now().await.unwrap_or(i64::MAX);
         let (mut met, mut failures) = (None, 0);
         loop {
             let work = fire.work();
+            if met == Some(Kind::LeaseHeld) && self.was_built_by_another(fire, complete).await {
+                return self.note_built(&work).await;
+            }
             let tried = self.attempt(&work).await?;
             let is_over = !tried.passes() || Utc::now() >= last_try;
             let pause = match tried {
+                // the ledger knows what is left of it, and newer windows are not to wait for it
+                Tried::Begun(result) if fire.is_followed(Utc::now()) => {
+                    return Ok(ending(fire.windows.len(), &result));
+                }
                 Tried::NotBegun(error) if is_over => return self.give_up(&work, error).await,
                 Tried::Begun(result) if is_over => {
                     return Ok(ending(fire.windows.len(), &result));
@@ -121,6 +138,39 @@ impl Scheduler {
         }
     }
 
+    /// Another scheduler had the lease, and has built these windows from the input that we had waited for.
+    async fn was_built_by_another(&self, fire: &Fire<'_>, complete: i64) -> bool {
+        let (Some(first), Some(last)) = (fire.windows.first(), fire.windows.last()) else {
+            return false;
+        };
+        let ledger = Ledger::new(
+            &self.clickhouse,
+            &self.config.clickhouse.ops,
+            &fire.job.name,
+        );
+        let Ok(known) = ledger.known(first.from, last.to).await else {
+            return false;
+        };
+        let stands = |window: &Window| {
+            let mut known = known.iter().filter(|known| known.window == *window);
+            known.any(|known| known.is_finished(&fire.job.sql_hash) && known.input_at >= complete)
+        };
+        fire.windows.iter().all(stands)
+    }
+
+    async fn note_built(&self, work: &Work<'_>) -> Result<Ending> {
+        let ended = Ending {
+            state: "noop",
+            windows: work.windows.len(),
+            unchanged: work.windows.len(),
+            message: "another process has built it meanwhile".to_owned(),
+            ..Ending::default()
+        };
+        let ops = &self.config.clickhouse.ops;
+        work.run.write(&self.clickhouse, ops, &ended, true).await?;
+        Ok(ended)
+    }
+
     /// `Err` is a signal.
     async fn attempt(&self, work: &Work<'_>) -> Result<Tried> {
         // what it depends on may be in mid-swap
@@ -129,7 +179,7 @@ impl Scheduler {
             Err(error) if is_signal(&error) => return Err(error),
             // the build meets the same trouble
             Err(error) => tracing::debug!(%error, "cannot look for swaps that were cut off"),
-            Ok(()) => {}
+            Ok(_) => {}
         }
         let opened = work.open(&self.clickhouse, &self.config, &self.shutdown);
         let session = match opened.await {

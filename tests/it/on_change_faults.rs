@@ -145,6 +145,10 @@ async fn a_time_column_that_is_declared_later_makes_what_was_built_before_dirty(
     let untold = told.replace("time_column = \"at\"\n", "");
     let daily = DAILY.replace("schedule = \"on-change\"", "");
     project.write("jobs/gold/daily.toml", &daily);
+    let whole = "grain = \"table\"\norder_by = [\"total\"]\ndepends_on = [\"silver.orders\"]\n";
+    project.write("jobs/gold/whole.toml", whole);
+    let sum = "SELECT sum(amount) AS total FROM silver.orders\n";
+    project.write("jobs/gold/whole.sql", sum);
     project.write("orders.csv", "id,at,amount\n9,2024-03-07 12:00:00,1\n");
     let fill = "backfill orders --source csv --file orders.csv";
     let refused = async || {
@@ -181,6 +185,10 @@ async fn a_time_column_that_is_declared_later_makes_what_was_built_before_dirty(
     project.run("gold --dirty").await.exits(0);
     let days = "SELECT day, total FROM gold.daily";
     assert_eq!(project.ask(days).await, "2024-03-05\t7");
+    assert_eq!(project.ask("SELECT total FROM gold.whole").await, "8");
+    // the one window of a whole table begins in 1970, which is no day of the others
+    let first = "SELECT toDate(min(window_from)) FROM ops.windows WHERE job = 'daily'";
+    assert_eq!(project.ask(first).await, "2024-03-04");
     let filled = project.run(fill).await.exits(0).stdout;
     assert!(filled.contains("1 rows written"), "{filled}");
 }

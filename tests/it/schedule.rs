@@ -324,6 +324,38 @@ async fn a_fire_whose_target_is_held_by_the_repair_of_another_job_builds_when_th
     assert_eq!(project.ask(rows).await, "2024-03-02\t100\n2024-03-05\t100");
 }
 
+#[cfg(feature = "failpoints")]
+#[tokio::test]
+async fn of_two_schedulers_that_fire_at_once_one_builds() {
+    let project = daily().await;
+    let cron = format!("schedule = \"15 1 * * *\"\n{TOML}");
+    project.write("jobs/gold/daily.toml", &cron);
+    project.run("migrate").await.exits(0);
+    let (scheduler, _stop) = scheduler(&project).await;
+    // the other one builds the day before first, and has yet to read this one
+    let mut other = project
+        .stopped("gold --from 2024-03-04 --to 2024-03-06", "staging-filled:1")
+        .await;
+    let runs = "SELECT state FROM ops.runs WHERE command = 'schedule' ORDER BY run_id";
+    let met = wait_for("the fire to meet the lease", PATIENCE, || async {
+        (project.ask(runs).await == "lease held").then_some(())
+    });
+    let fire = scheduler.fire(&scheduler.jobs.gold[0], at("2024-03-06T01:15:00Z"));
+    let freed = async {
+        met.await;
+        other.signal("CONT");
+    };
+    let (ended, ()) = tokio::join!(fire, freed);
+    let ended = ended.unwrap();
+    assert_eq!((ended.state, ended.unchanged), ("noop", 1));
+    assert!(ended.message.contains("meanwhile"), "{}", ended.message);
+    assert_eq!(other.wait(PATIENCE), 0);
+    assert_eq!(project.ask(runs).await, "lease held\nnoop");
+    let built = "SELECT count() FROM ops.windows_versions \
+WHERE state IN ('done', 'unchanged') AND toDate(window_from) = '2024-03-05'";
+    assert_eq!(project.ask(built).await, "1");
+}
+
 #[tokio::test]
 async fn a_fire_outlives_a_clickhouse_that_is_gone_when_it_would_build() {
     let project = daily().await;

@@ -20,6 +20,11 @@ use crate::window::Window;
 /// How far this host's clock may be ahead of ClickHouse's. What was touched a little earlier and is built is left out anyway.
 const CLOCKS: Duration = Duration::minutes(1);
 
+/// So often, and after this pause, a job is asked for again that somebody else builds: five minutes, which one that follows silver
+/// is done in, most often.
+const LEASE_TRIES: u32 = 60;
+const LEASE_AGAIN: std::time::Duration = std::time::Duration::from_secs(5);
+
 /// Gold after a backfill of one silver job.
 pub(super) struct ThenGold<'a> {
     pub(super) context: &'a Context,
@@ -89,17 +94,31 @@ impl ThenGold<'_> {
                 told.note(&job, Err(error));
                 continue;
             }
-            // known only when the jobs before this one are built
-            let due = self.due(&clickhouse, &job).await?;
-            if due.windows.is_empty() {
-                continue;
-            }
-            let work = work(&job, &due.windows, &run);
-            match work.perform(&clickhouse, self.config, shutdown).await {
-                Err(error) if matches!(error.kind(), Kind::Terminated | Kind::Interrupted) => {
-                    return Err(error);
+            let mut tries = 1;
+            loop {
+                // known only when the jobs before this one are built
+                let due = self.due(&clickhouse, &job).await?;
+                if due.windows.is_empty() {
+                    break;
                 }
-                result => told.note(&job, result),
+                let work = work(&job, &due.windows, &run);
+                match work.perform(&clickhouse, self.config, shutdown).await {
+                    Err(error) if matches!(error.kind(), Kind::Terminated | Kind::Interrupted) => {
+                        return Err(error);
+                    }
+                    // a job that follows silver builds just these windows now
+                    Err(error) if error.kind() == Kind::LeaseHeld && tries < LEASE_TRIES => {
+                        tries += 1;
+                        tokio::select! {
+                            () = tokio::time::sleep(LEASE_AGAIN) => {}
+                            signal = shutdown.wait() => return Err(signal.error()),
+                        }
+                    }
+                    result => {
+                        told.note(&job, result);
+                        break;
+                    }
+                }
             }
         }
         told.outcome(self.context)

@@ -80,6 +80,17 @@ impl Awaited {
         }
     }
 
+    /// The batch has failed: it looks no more, and what it waited for was not written.
+    pub(super) fn leave(&self, number: u64) {
+        self.state().looked.remove(&number);
+        self.moved.notify_waiters();
+    }
+
+    /// Batches that wait.
+    pub(super) fn waiting(&self) -> u32 {
+        u32::try_from(self.state().looked.len()).unwrap_or(u32::MAX)
+    }
+
     pub(super) fn moves(&self) -> u64 {
         self.state().moves
     }
@@ -145,6 +156,9 @@ mod tests {
         assert!(awaited.is_settled());
         awaited.wait_for(2, keys(0), awaited.moves());
         assert!(!awaited.is_settled());
+        // the last one that had not looked again ends by an error: it keeps nobody waiting
+        awaited.leave(1);
+        assert!(awaited.is_settled());
     }
 
     #[test]
