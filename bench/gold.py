@@ -1,6 +1,6 @@
 """What gold costs: rows that ClickHouse reads, its CPU, and the parts that are written. No figure before the answer is right.
 
-gold.py BINARY FOLDER ROWS RESULTS RECOMPUTE
+gold.py BINARY FOLDER ROWS RESULTS RECOMPUTE KEYS
 """
 
 import datetime
@@ -163,10 +163,10 @@ def date(day: int) -> str:
     return str(datetime.date.fromisoformat(FROM) + datetime.timedelta(days=day))
 
 
-def main(binary: str, folder: Path, rows: int, results: Path, with_recompute: bool) -> None:
+def main(binary: str, folder: Path, rows: int, results: Path, with_recompute: bool, keys: list[str]) -> None:
     figures: dict[str, dict] = {}
     load = os.getloadavg()[0]
-    for key in silver.KEYS:
+    for key in keys:
         for partitioned in (False, True):
             name = f"{key} keys, {'a partition a day' if partitioned else 'no partitions'}"
             say(f"{rows} orders, {name}")
@@ -216,9 +216,9 @@ def say(text: str) -> None:
 
 
 if __name__ == "__main__":
-    binary, folder, rows, results, again = sys.argv[1:]
+    binary, folder, rows, results, again, keys = sys.argv[1:]
     try:
-        main(str(Path(binary).resolve()), Path(folder), int(rows), Path(results), again == "1")
+        main(str(Path(binary).resolve()), Path(folder), int(rows), Path(results), again == "1", keys.split(","))
     except Wrong as wrong:
         sys.exit(f"bench: no figures: {wrong}")
     except (RuntimeError, subprocess.CalledProcessError) as failed:
