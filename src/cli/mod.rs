@@ -251,7 +251,7 @@ impl Cli {
                 shutdown: Shutdown::on_signals()?,
             };
             let overdue = overdue(context.shutdown.clone(), self.command.last_resort());
-            let outcome = tokio::select! {
+            tokio::select! {
                 outcome = Box::pin(self.command.run(context)) => {
                     crate::lease::released().await;
                     outcome
@@ -261,8 +261,7 @@ impl Cli {
                     let _freed = tokio::time::timeout(LAST_WORD, crate::lease::released()).await;
                     Err(late)
                 }
-            };
-            outcome
+            }
         });
         // a query that hangs must not keep the process: its outcome is already told
         runtime.shutdown_background();

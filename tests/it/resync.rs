@@ -11,6 +11,16 @@ use crate::support::{Dice, Engine, PATIENCE, Project, Source, wait_for};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+/// A column whose value an update need not send.
+const LARGE: &str = r#"
+topic = "{topic}"
+key = ["id"]
+[columns]
+id = "Int64"
+note = "Nullable(String)"
+big = { type = "String", toast = "keep" }
+"#;
+
 /// Rows of the source.
 const ROWS: i64 = 5_000;
 

@@ -2,7 +2,7 @@
 
 use bullion::config::{Lease, LeasePlace};
 
-use super::{assert_equal, assert_tidy, noted, update};
+use super::{LARGE, assert_equal, assert_tidy, noted, update};
 use crate::support::kafka::{Topic, key};
 use crate::support::program::{Running, process_state};
 use crate::support::{Engine, PATIENCE, Project, wait_for};
@@ -79,14 +79,6 @@ async fn a_resync_that_wakes_up_after_its_lease_was_taken_neither_swaps_nor_drop
     );
 }
 
-const LARGE: &str = r#"
-topic = "{topic}"
-key = ["id"]
-[columns]
-id = "Int64"
-note = "Nullable(String)"
-big = { type = "String", toast = "keep" }
-"#;
 const MORE: &str = "more = { type = \"String\", toast = \"keep\" }\n";
 const UNSENT: &str = "__debezium_unavailable_value";
 
